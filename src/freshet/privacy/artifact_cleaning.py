@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,6 +28,8 @@ from freshet.privacy.person import Names
 from freshet.privacy.traces import hits, of_parquet
 from freshet.stages import transitions
 from freshet.stages.events.refused_rows import OfPeople
+from freshet.stages.live import format as overlays
+from freshet.stages.screen import format as screens
 from freshet.stages.transitions.count_forgetting import without_users
 from freshet.stages.users import format as rows_of_users
 from freshet.storage.artifacts import Artifact, Draft
@@ -66,6 +68,10 @@ def clean(root: Path, names: Names, renamed: Mapping[str, str]) -> Cleaned:
     _drop_unneeded(store, pool)
     for version in store.versions("user_rows"):
         _clean_user_rows(store, version, names, done)
+    for version in store.versions("screens"):
+        _clean_screen(store, version, names, done)
+    for version in store.versions("overlays"):
+        _clean_overlay(store, version, names, done)
     return done
 
 
@@ -117,6 +123,30 @@ def _clean_user_rows(store: LocalStore, version: str, names: Names, done: Cleane
         draft.manifest["rows"] = int(keep.sum())
     done.user_rows += int((~keep).sum())
     done.artifacts.append(f"user_rows/{version}")
+
+
+def _clean_screen(store: LocalStore, version: str, names: Names, done: Cleaned) -> None:
+    artifact = store.find("screens", version)
+    assert artifact is not None
+    before = screens.read(artifact.path)
+    keep = ~np.isin(before.moves["user"], names.numbers)
+    if keep.all():
+        return
+    with _rewriting(store, artifact) as draft:
+        screens.write(replace(before, moves=before.moves[keep]), draft.path)
+    done.artifacts.append(f"screens/{version}")
+
+
+def _clean_overlay(store: LocalStore, version: str, names: Names, done: Cleaned) -> None:
+    artifact = store.find("overlays", version)
+    assert artifact is not None
+    before = overlays.read(artifact.path)
+    if before is None or not np.isin(before.established, names.numbers).any():
+        return
+    with _rewriting(store, artifact) as draft:
+        known = before.established[~np.isin(before.established, names.numbers)]
+        overlays.write(replace(before, established=known), draft.path)
+    done.artifacts.append(f"overlays/{version}")
 
 
 def clean_results(root: Path, names: Names, columns: config.Columns) -> int:

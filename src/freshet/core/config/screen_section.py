@@ -22,7 +22,7 @@ class ScreenConfig(Section):
         2, description="days on which an established user engaged anything before; others are new users"
     )
     most_growth: float = Field(
-        3.0,
+        1.5,
         ge=1,
         allow_inf_nan=False,
         description="an interest's share of new users' moves counts up to so many times the share it had, or "
@@ -42,8 +42,8 @@ class ScreenConfig(Section):
         0.1,
         ge=0,
         le=1,
-        description="what a move of a new user counts in live signals, until a refresh finds the user "
-        "established",
+        description="what a move counts in live signals of a user whom the log didn't know when the table "
+        "was made, against 1 of others",
     )
     gate: Literal["halt", "report", "off"] = Field(
         "halt",

@@ -15,21 +15,18 @@ def contexts(visit: Visit) -> Values:
     view = visit.explorer.release()
     opened = view.opened
     chosen = [name for name in (visit.text("first"), visit.text("last")) if name]
-    values = {
-        "release": opened.release,
-        "names": opened.interests.descriptions,
-        "first": visit.text("first"),
-        "last": visit.text("last"),
-        "k": opened.table.k,
-    }
     context = context_of(opened.interests, chosen, opened.table.k)
-    asked = tuple(str(named.id) for named in opened.names(context))
+    names = opened.names(context)
+    words = ["", "", *(one.description for one in names)]
+    asked = tuple(str(one.id) for one in names)
     explained = view.once(
         ("explained", context), lambda: inspect.explain(visit.ws, asked, top=TOP, opened=opened)
     )
     scores: ContextScores = view.once(("scores", context), lambda: view.scorer()(context, TOP))
     return {
-        **values,
+        "names": opened.interests.descriptions,
+        "first": words[-2],
+        "last": words[-1],
         "explained": explained,
         "scores": scores,
         "drives": view.once("drives", lambda: inspect.Drives.of(opened.weights())),

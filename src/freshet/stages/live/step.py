@@ -23,8 +23,6 @@ from freshet.storage.manifests import FromTable, OverlayManifest, TableManifest
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
-READ = {"live_weight", "age_days", "active_days"}
-"""What is read of `[screen]`."""
 
 
 def make(ctx: RunContext, table: Artifact | None) -> Artifact | None:
@@ -71,7 +69,7 @@ def configured(ws: Workspace) -> dict[str, Any]:
     return {
         "live": ws.config.live.model_dump(mode="json", exclude={"use"}),
         "counts": ws.config.counts.model_dump(mode="json"),
-        **({"screen": config.model_dump(mode="json", include=READ)} if _lightens(config) else {}),
+        **({"new_user": config.live_weight} if _lightens(config) else {}),
     }
 
 
@@ -105,8 +103,8 @@ def _calibrated(ctx: RunContext, table: Artifact | None) -> tuple[Calibrated | N
     try:
         scorer_of, view = _early(ctx, table)
         known = None
-        if _lightens(screen := ctx.config.screen):
-            known = ctx.log.transitions.established(screen.active_days, screen.age_days)
+        if _lightens(ctx.config.screen):  # who is in the log by then counts in full
+            known = ctx.log.transitions.established(active_days=1, age_days=1)
         calibrated = calibrate(ctx.fitter, settings_of(ctx.config, ctx.log), scorer_of, view, known)
     except NotEnoughData as error:
         return None, error.message
