@@ -46,8 +46,6 @@ START = datetime(2024, 1, 1, tzinfo=UTC)
 """The first day of the world; the first table is of day WARM."""
 WARM = cadence.WARM
 CRON, ZONE = "30 2 * * *", "Europe/Berlin"
-BETWEEN_KILLS = 15.0
-"""Events (looks, steps of runs) of a scheduler until it is killed, on average."""
 SETTINGS = """[planner]
 kind = "counts"
 [prices]
@@ -129,7 +127,7 @@ class Simulated:
     def __init__(self, root: Path, truth: Truth, options: Namespace, clock: Clock, seed: int) -> None:
         self.root, self.truth, self.options, self.clock = root, truth, options, clock
         self.rng = random.Random(seed)
-        self.events = 1 + int(self.rng.expovariate(1 / BETWEEN_KILLS))
+        self.events = 1 + int(self.rng.expovariate(1 / options.between_kills))
         self.leads = False
         self.scheduler = Scheduler(self.open, {"run": self.run}, clock, self.sleep, self.told, every=86_400.0)
 
@@ -390,6 +388,12 @@ def arguments() -> Namespace:
     made.add_argument("--first-seed", type=int, default=300, help="of the world, and of what is killed when")
     made.add_argument("--cost", type=float, default=10.0, help="of a refresh, in hits")
     made.add_argument("--budget", type=float, default=80.0, help="of a month, in hits")
+    made.add_argument(
+        "--between-kills",
+        type=float,
+        default=15.0,
+        help="events (looks, steps of runs) until a scheduler dies, on average",
+    )
     made.add_argument("--only", default="", help="names of policies, with commas")
     return parse(made, days=20, users=300, only="every 2 days")
 

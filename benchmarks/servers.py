@@ -24,12 +24,13 @@ from starlette.routing import Route
 
 import explore
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
-from freshet.core.config import HttpConfig
+from freshet.core.config import HttpConfig, TelemetryConfig
 from freshet.core.types.ids import user_key
 from freshet.http.api_keys import Keyring
 from freshet.http.schemas import Answer, ExploreRequest
 from freshet.http.server import bind, serve
 from freshet.serving import Query, Recommender
+from freshet.wiring_telemetry import trace_process
 
 USERS = 2_000
 BE = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers; servers.main()"
@@ -41,9 +42,12 @@ def main() -> None:
     parser.add_argument("--be", choices=("bare", "constant", "freshet"), required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--collector", default="", help="of traces; none by default")
+    parser.add_argument("--traced", type=float, default=0.0, help="share of requests")
     options = parser.parse_args()
     if options.be == "freshet":
-        be_freshet(options.port, options.folder)
+        trace_process(TelemetryConfig(endpoint=options.collector), options.folder)
+        be_freshet(options.port, options.folder, options.traced)
         return
     app = constant(options.folder) if options.be == "constant" else bare()
     uvicorn.run(
@@ -71,11 +75,11 @@ class Server:
 
 
 @contextmanager
-def server(name: str, folder: Path) -> Iterator[Server]:
-    """One of the servers as a process."""
+def server(name: str, folder: Path, *more: str) -> Iterator[Server]:
+    """One of the servers as a process; `more`: options of it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    arguments = ["--be", name, "--port", str(port), "--folder", str(folder)]
+    arguments = ["--be", name, "--port", str(port), "--folder", str(folder), *more]
     log = folder / f"{name}.log"
     with log.open("w") as stderr:
         process = subprocess.Popen([sys.executable, "-c", BE, *arguments], stderr=stderr)
@@ -109,7 +113,7 @@ class Still(explore.Only):
         return []
 
 
-def be_freshet(port: int, folder: Path) -> None:
+def be_freshet(port: int, folder: Path, traced: float = 0.0) -> None:
     """The service around a synthetic release."""
     explore.NOW = time.time_ns() // 1000  # histories of now: requests are timed by the clock
     rng = np.random.default_rng(0)
@@ -119,7 +123,8 @@ def be_freshet(port: int, folder: Path) -> None:
     state.merge((user_key(f"u{n}"), explore.history(rng, 100, 50_000)) for n in range(USERS))
     recommender = Recommender(Still(release), state)  # type: ignore[arg-type]
     recommender.recommend(Query(user="u0"))
-    serve(recommender, HttpConfig(drain_seconds=0), bind("127.0.0.1", port), lambda: None, Keyring(folder))
+    limits, listener = HttpConfig(drain_seconds=0), bind("127.0.0.1", port)
+    serve(recommender, limits, listener, lambda: None, Keyring(folder), traced=traced)
 
 
 def constant(folder: Path) -> FastAPI:

@@ -11,7 +11,7 @@ import pytest
 
 from freshet.core import config
 from freshet.core.errors import ConfigError
-from freshet.retention import apply
+from freshet.retention import apply, retain, retain_daily
 from freshet.stages.events import EventLog
 from freshet.wiring import open_workspace
 
@@ -83,3 +83,23 @@ def test_files_go_by_when_they_were_written(tmp_path: Path) -> None:
 def test_too_few_days_are_refused(more: str, what: str) -> None:
     with pytest.raises(ConfigError, match=what):
         config.parse(f"[retention]\nevents_days = 20\n{more}", "freshet.toml")
+
+
+def test_it_is_done_once_a_day(tmp_path: Path) -> None:
+    ws = open_workspace(shop(tmp_path, "events_days = 10"))
+    now = datetime.now(UTC)
+    retain_daily(ws, now)
+    [first] = ws.ledger.records()
+    assert (first.command, first.outcome) == ("retention", "done")
+    assert first.steps[0].details["events"] == 720
+    retain_daily(ws, now)
+    assert len(ws.ledger.records()) == 1
+    retain_daily(ws, now + timedelta(days=1))
+    assert len(ws.ledger.records()) == 2
+
+
+def test_a_ledger_is_left_alone_where_all_is_kept(tmp_path: Path) -> None:
+    ws = open_workspace(shop(tmp_path, ""))
+    retain_daily(ws, NOW)
+    assert retain(ws, NOW) is None
+    assert ws.ledger.records() == []

@@ -13,9 +13,10 @@
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
 computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
-on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
-users are made beside the table (`stages.users`). When a run ends, what it published is given to others
-(`exports`), and servers are told of it (`tracking`); events also come by `streaming`.
+on where it was. What people decide is in `operations`; what is due, or held back, in `due`; who is served
+first, in `experiments.canary`. Rows of single users are made beside the table (`stages.users`). When a run
+ends, what it published is given to others (`exports`), and servers are told of it (`tracking`); events also
+come by `streaming`. `wiring` says where a workspace lies (`storage.remote`) and what computes it.
 """
 
 from __future__ import annotations
@@ -95,8 +96,8 @@ def run(
         if ws.tuner is not None and due.tuning_is_due(ctx, model):
             model = tuning.renew(ctx, ws.tuner)
         current = ws.releases.current()
-        if trial := canary.running(ws):
-            run.say(f"nothing is refreshed while release {canary.tried(trial)} is a canary")
+        if canary.waits(ws, run):
+            pass
         elif current is None or due.differs(ctx, model, current):
             refresh_release(ctx, model, end, publish)
         elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:

@@ -6,11 +6,13 @@ made before keep what they hold until `freshet gc` drops them. Replays can't go 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from freshet.core.errors import ArtifactError
+from freshet.core.errors import ArtifactError, Busy
 from freshet.experiments.measurement import impression_files
 from freshet.stages.events import EventLog
 from freshet.stages.events.log_forgetting import drop_days
@@ -38,6 +40,54 @@ class Dropped:
     runs: int = 0
     receipts: int = 0
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        counts = {name: count for name, count in asdict(self).items() if name != "notes" and count}
+        return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "nothing"
+
+
+COMMAND = "retention"
+"""By which the ledger knows it."""
+
+
+def retain(ws: Workspace, now: datetime) -> Dropped | None:
+    """`apply` as a run of the ledger; None where `[retention]` keeps everything.
+
+    Raises:
+        Busy: another run is writing.
+    """
+    if not any(ws.config.retention.model_dump().values()):
+        return None
+    with ws.run(COMMAND) as run, run.step(COMMAND) as step:
+        done = apply(ws, now)
+        step.details = asdict(done)
+        for note in done.notes:
+            run.say(f"  note: {note}")
+        run.record.release = ws.releases.pointer()
+    return done
+
+
+def retain_daily(ws: Workspace, now: datetime) -> None:
+    """`retain` unless it was done on this day (UTC), or another run is writing: then at the next call."""
+    if not any(ws.config.retention.model_dump().values()):
+        return
+    today = now.astimezone(UTC).date().isoformat()
+    done = (one.command == COMMAND and one.outcome == "done" for one in _of_day(ws, today))
+    if not any(done):
+        with suppress(Busy):
+            retain(ws, now)
+
+
+def _of_day(ws: Workspace, day: str) -> Iterator[Record]:
+    """Records of runs that began on a day (ISO) or later, from the newest."""
+    for path in reversed(ws.ledger.paths()):
+        try:
+            record = ws.ledger.get(path.stem)
+        except ArtifactError:
+            continue
+        if record.started[:10] < day:
+            return
+        yield record
 
 
 def apply(ws: Workspace, now: datetime) -> Dropped:

@@ -40,6 +40,7 @@ from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.user_ids import people_of, settle
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
+from freshet.storage.workspace_format import check_readable
 from freshet.wiring_buckets import Followed, bucket_of
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
 from freshet.wiring_exports import deliveries_of
@@ -53,6 +54,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     watching = reporter or Quiet()
     bucket = bucket_of(root, watching)
+    check_readable(root)
     config, store = load(root / SETTINGS), LocalStore(root)
     encoder = encoder_for(config.content, root)
     trace_process(config.telemetry, root)

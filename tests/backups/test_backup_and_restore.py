@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tarfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from freshet.storage.ledger import Quiet
 from freshet.storage.user_keys import UserKeys
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
+from tests.fixtures import make as released
 from tests.pipeline.world import FIRST, NOW, copied
 
 pytestmark = pytest.mark.slow
@@ -198,3 +200,41 @@ def test_a_damaged_workspace_is_not_backed_up(kept: Workspace, tmp_path: Path) -
     with pytest.raises(ArtifactError, match="no backup was made"):
         make(ws, tmp_path / "safe")
     assert backup_index.listed(FolderStore(tmp_path / "safe")) == []
+
+
+def test_a_workspace_of_everything_comes_back_and_loses_who_was_forgotten(tmp_path: Path) -> None:
+    """With rows of users, refused rows, impressions, an experiment, keys: that of the first release."""
+    with tarfile.open(Path(released.__file__).parent / "0.1" / released.NAME) as archive:
+        archive.extractall(tmp_path, filter="data")
+    ws = open_workspace(tmp_path / "shop")
+    make(ws, tmp_path / "safe")
+    restore(tmp_path / "safe", tmp_path / "again", ws.root)
+    outside = ("source/events", "source/late", "exported")  # the owner's
+    mine = {name: content for name, content in files(ws.root).items() if not name.startswith(outside)}
+    shown = {name for name in mine if name.startswith("impressions/")}
+    back = files(tmp_path / "again")
+    assert {"source/items.parquet"} == {name for name in back if name.startswith("source")}
+    assert {name.split("/")[0] for name in mine.keys() - back.keys()} == {
+        "events"
+    }  # earlier states of the log
+    assert {name for name in back if mine[name] != back[name]} <= shown
+    for name in shown:
+        one, other = (pq.read_table(root / name) for root in (ws.root, tmp_path / "again"))
+        assert one.to_pylist() == other.to_pylist()
+    assert released.answers(tmp_path / "again") == released.answers(ws.root)
+    checksums.forget()
+    assert [one for one in doctor.check(open_workspace(tmp_path / "again")).findings if one.damage] == []
+    assert UserKeys(ws.root).drop("user00001")
+    lost = restore(tmp_path / "safe", tmp_path / "without", ws.root)
+    assert min(lost.lost_rows[kind] for kind in ("events", "counted", "shown", "state")) > 0
+    assert {path.split("/")[0] for path in lost.lost_files} == {"user_rows", "quarantine"}
+    checksums.forget()
+    without = open_workspace(tmp_path / "without")
+    assert [one for one in doctor.check(without).findings if one.damage] == []
+    assert released.answers(without.root)["answers"]["None"]
+    for path in [*without.root.rglob("*")]:
+        if path.is_file() and path.suffix != ".parquet" and "backup" not in path.parts:
+            assert b"user00001" not in path.read_bytes(), path
+    shutil.copytree(ws.root / "source", without.root / "source", dirs_exist_ok=True)
+    pipeline.refresh(without, publish=True)
+    assert [one for one in doctor.check(without).findings if one.damage] == []

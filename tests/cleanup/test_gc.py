@@ -21,7 +21,7 @@ from freshet.storage import checksums
 from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.workspace import Workspace
 from tests.cleanup.histories import History
-from tests.pipeline.world import FIRST, copied
+from tests.pipeline.world import FIRST, NOW, copied
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,9 @@ def test_after_it_all_releases_that_stay_open_and_a_refresh_makes_nothing(
     busy: Workspace, tmp_path: Path
 ) -> None:
     ws = copied(busy, tmp_path / "shop")
-    told = collect_garbage(ws, 1, 30, dry_run=True)
+    told = collect_garbage(ws, 1, 30, NOW, dry_run=True)
     assert ws.releases.numbers() == [1, 2, 3, 4]
-    found = collect_garbage(ws, 1, 30)
+    found = collect_garbage(ws, 1, 30, NOW)
     assert (found.releases, found.deleted_releases) == ((3, 4), (1, 2))
     assert found.deleted_releases == told.deleted_releases
     assert found.counts["tables"] == told.counts["tables"] > 0
@@ -55,13 +55,13 @@ def test_after_it_all_releases_that_stay_open_and_a_refresh_makes_nothing(
         assert open_release(ws).release.number == number
     with pytest.raises(ArtifactError, match="deleted by `freshet gc`"):
         operations.roll_back(ws, 1)
-    assert collect_garbage(ws, 1, 30).counts == {}
+    assert collect_garbage(ws, 1, 30, NOW).counts == {}
 
 
 @pytest.mark.slow
 def test_a_refresh_goes_on_after_it_as_if_nothing_had_been_deleted(busy: Workspace, tmp_path: Path) -> None:
     one, other = copied(busy, tmp_path / "one"), copied(busy, tmp_path / "other")
-    collect_garbage(one, 1, 30)
+    collect_garbage(one, 1, 30, NOW)
     tables = [pipeline.refresh(ws, FIRST.plus(8), publish=True) for ws in (one, other)]
     made = [{step.name: (step.artifact, step.cached) for step in record.steps} for record in tables]
     assert made[0] == made[1]
@@ -72,10 +72,10 @@ def test_what_an_experiment_serves_stays_while_it_runs(busy: Workspace, tmp_path
     ws = copied(busy, tmp_path / "shop")
     arms = (ExperimentArm("a", 0.5, Serves(1)), ExperimentArm("b", 0.5, Serves()))
     ws.experiments.start(Experiment("try", "salt", arms, 1.0, ("satisfied",), 1, 4))
-    assert collect_garbage(ws, 1, 30).deleted_releases == (2,)
+    assert collect_garbage(ws, 1, 30, NOW).deleted_releases == (2,)
     parts_of(ws.store, ws.releases.get(1))
     ws.experiments.stop("try", 2, "enough")
-    assert collect_garbage(ws, 1, 30).deleted_releases == (1,)
+    assert collect_garbage(ws, 1, 30, NOW).deleted_releases == (1,)
 
 
 @pytest.mark.slow
@@ -84,11 +84,11 @@ def test_studies_and_caches_go_when_nobody_has_touched_them_for_long(busy: Works
     for name in ("replay/rooms/2024-01-01/tables/x", "cadence/x", "cache/vectors/other", "trainings/x"):
         (ws.root / name).mkdir(parents=True)
         (ws.root / name / "file").write_bytes(b"x" * 100)
-    assert "replays" not in collect_garbage(ws, 9, 30).counts
+    assert "replays" not in collect_garbage(ws, 9, 30, NOW).counts
     for path in [*ws.root.rglob("*")]:
         if path.parts[len(ws.root.parts)] in ("replay", "cadence", "cache", "trainings"):
             os.utime(path, (time.time() - 40 * 86400,) * 2)
-    found = collect_garbage(ws, 9, 30).counts
+    found = collect_garbage(ws, 9, 30, NOW).counts
     assert [found[what] for what in ("replays", "studies", "caches of vectors", "trainings")] == [1, 1, 1, 1]
 
 
@@ -103,10 +103,10 @@ def test_nothing_goes_that_what_stays_needs_whatever_happened(seed: int, keeping
         kept = keep(history.ws, keeping)
         assert needed - kept.artifacts == set()
         assert history.releases(keeping) <= set(kept.releases)
-        collect_garbage(history.ws, keeping, 30)
+        collect_garbage(history.ws, keeping, 30, NOW)
         for number in history.ws.releases.numbers():
             release = history.ws.releases.get(number)
             parts_of(history.ws.store, release)
             assert missing_of(history.ws.store, release) == ()
         assert history.ws.releases.numbers() == sorted(kept.releases)
-        assert collect_garbage(history.ws, keeping, 30).counts == {}
+        assert collect_garbage(history.ws, keeping, 30, NOW).counts == {}

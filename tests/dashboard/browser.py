@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -37,7 +37,8 @@ class Browser:
     @property
     def text(self) -> str:
         """What the page shows."""
-        return self.driver.find_element(By.TAG_NAME, "body").text
+        script = "return document.body ? document.body.innerText : ''"
+        return str(self.driver.execute_script(script))
 
     def find(self, css: str) -> WebElement:
         """An element, once it is there."""
@@ -69,7 +70,7 @@ class Browser:
             try:
                 if found := look():
                     return found
-            except (NoSuchElementException, StaleElementReferenceException):  # it is being replaced
+            except WebDriverException:  # the page, or a part of it, is being replaced
                 pass
             time.sleep(0.1)
         pytest.fail(f"{self.driver.current_url} never showed it {what}; it shows {self.text[:2000]}")

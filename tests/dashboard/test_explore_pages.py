@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet import operations, pipeline
-from freshet.serving import Query
+from freshet.serving import Event, Query
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_recommender
 from tests.dashboard.visitor import Visitor
-from tests.pipeline.world import FIRST, NOW, approving, settings, workspace
+from tests.pipeline.world import FIRST, NOW, SECOND, approving, settings, workspace
 
 pytestmark = pytest.mark.slow  # a workspace is made
 SCRIPT = "<script>alert('title')</script>"
@@ -148,6 +148,32 @@ def test_a_user_is_answered_by_what_is_remembered_of_them(hostile: Workspace, vi
     assert answer.context, "a user of the log has a context"
     shown = re.findall(r'<h3 id="i(\d+)">', page)
     assert [int(one) for one in shown] == [one.id for one in answer.interests]
+
+
+def test_what_was_just_recorded_counts_at_once(hostile: Workspace, tmp_path: Path) -> None:
+    root = Path(shutil.copytree(hostile.root, tmp_path / "busy"))
+    visitor = Visitor(root)
+    assert "answered by what is popular" in visitor.get("playground?user=newcomer").text
+    server = open_recommender(root)  # another process's, as far as the dashboard knows
+    [receipt] = server.record([Event("newcomer", first_item(hostile), value=9.0)])
+    server.close()
+    assert receipt.status == "recorded"
+    assert "answered by the last interest" in visitor.get("playground?user=newcomer").text
+
+
+def test_pages_follow_what_serves(hostile: Workspace, tmp_path: Path) -> None:
+    ws = workspace(
+        Path(shutil.copytree(hostile.root, tmp_path / "next")), (hostile.root / "freshet.toml").read_text()
+    )
+    visitor = Visitor(ws.root)
+    paths = ("playground", "interests", "interests/1")
+    assert all("elease 1" in visitor.get(path).text for path in paths)
+    assert "<dt>Release</dt><dd>1," in visitor.get("contexts").text
+    approving(lambda: pipeline.refresh(ws, SECOND, publish=True), ws)
+    assert all("elease 2" in visitor.get(path).text for path in paths)
+    assert "<dt>Release</dt><dd>2," in visitor.get("contexts").text
+    ws.releases.point_to(1)
+    assert all("elease 1" in visitor.get(path).text for path in paths)
 
 
 def test_exploring_says_so(visitor: Visitor) -> None:

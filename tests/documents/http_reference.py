@@ -23,7 +23,8 @@ HEAD = """# HTTP
 
 What `freshet serve` answers. This page is generated from the service's OpenAPI document, which a running server has at
 `/openapi.json`, with a page to try it at `/docs`. [Serve recommendations](../how-to/serving.md) explains keys, errors, limits and
-deployment.
+deployment. Paths below `/dashboard/`, to which `/` leads, are pages for people, no part of this interface: see
+[Look at the dashboard](../how-to/dashboard.md).
 
 Requests are read strictly: unknown fields and wrong types are refused with status 422. Every failure has the fields of
 [Problem](#problem). *Scope* is what the API key must allow, where the server has keys; `-` needs none.

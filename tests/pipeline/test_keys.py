@@ -165,6 +165,7 @@ JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
 WATCHED = "decides what is promised and who is told, not what is made"
 KEPT = "decides where copies lie, not what is made"
+TRIED = "decides who is served a release first, not what is in it"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
     "privacy.hash_users": (False, "refused for a log that holds ids as they came"),
@@ -263,6 +264,12 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "experiments.attribution_hours": (24.0, JUDGING),
     "experiments.metrics": ([{"name": "mine", "counts": "value >= 9"}], JUDGING),
     "experiments.guardrails": ([{"metric": "satisfaction"}], JUDGING),
+    "canary.share": (0.1, TRIED),
+    "canary.days": (2.0, TRIED),
+    "canary.metrics": (["satisfaction"], TRIED),
+    "canary.margin": (0.1, TRIED),
+    "canary.alpha": (0.1, TRIED),
+    "canary.smallest_harm": (0.2, TRIED),
     "export.to": (["given"], GIVEN),
     "export.keep_seconds": (5, GIVEN),
     "export.webhook": ("http://127.0.0.1:1/other", GIVEN),

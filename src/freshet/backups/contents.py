@@ -59,14 +59,19 @@ def kind_of(path: str) -> Kind:
 
 def tops(root: Path, config: Config) -> list[str]:
     """Names in a workspace that are looked at: what Freshet writes there, and the files it is set up with."""
-    named = [path for path in (config.events.items,) if path and "://" not in path]
-    inside = [Path(path) for path in named if not Path(path).is_absolute() and ".." not in Path(path).parts]
     found = [path.name for path in root.iterdir() if path.is_file() and path.name.endswith(_ENDS)]
-    wanted = {*FOLDERS, *FILES, *found, *(path.parts[0] for path in inside if path.parts)}
+    wanted = {*FOLDERS, *FILES, *found, _items(config).split("/")[0]} - {""}
     return sorted(name for name in wanted - LOCAL - set(APART) if (root / name).exists())
 
 
-def needed(checkout: Checkout, store: Store, names: list[str]) -> Iterator[str]:
+def _items(config: Config) -> str:
+    """Path of the item file, if it lies in the workspace; source files of events tell of users, and stay."""
+    path = Path(config.events.items)
+    outside = "://" in config.events.items or path.is_absolute() or ".." in path.parts
+    return "" if outside or path == Path() else path.as_posix()
+
+
+def needed(checkout: Checkout, store: Store, config: Config) -> Iterator[str]:
     """Paths of all files to keep: of the log the newest state alone, of counted days those that count.
 
     Raises:
@@ -87,8 +92,11 @@ def needed(checkout: Checkout, store: Store, names: list[str]) -> Iterator[str]:
         raise ArtifactError(
             f"{root / missing[0]} is missing", hint="`freshet doctor` tells what can be repaired"
         )
-    for path in checkout.contents(*names):
+    items = _items(config)
+    for path in checkout.contents(*tops(root, config)):
         top = path.split("/")[0]
+        if "/" in path and top not in FOLDERS and path != items and not path.startswith(f"{items}/"):
+            continue
         is_log = path.startswith(("events/log/", "events/date="))
         if (top != "days" and not is_log) or path in log or path in counted:
             yield path

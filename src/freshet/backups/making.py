@@ -142,7 +142,9 @@ class _Sender:
         checkout.load()
         names = contents.tops(root, self.ws.config)
         paths = (
-            list(contents.needed(checkout, self.ws.store, names)) if not early else _early(checkout, names)
+            list(contents.needed(checkout, self.ws.store, self.ws.config))
+            if not early
+            else _early(checkout, names)
         )
         entries = checkout.contents(*names)
         checkout.save()

@@ -11,11 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
+from freshet import retention
 from freshet.cleanup.reachable import KINDS, Kept, keep
 from freshet.core.errors import ArtifactError
 from freshet.doctor.artifact_checks import find_artifacts
@@ -62,6 +64,7 @@ class Collected:
         run: that did it, '' where nothing was to be deleted.
         releases, deleted_releases: numbers of those that stay, and of those that people can't go back to.
         counts, sizes: things and bytes by what they are.
+        dropped: what was too old by `[retention]`; a dry run doesn't look.
     """
 
     run: str
@@ -69,6 +72,7 @@ class Collected:
     deleted_releases: tuple[int, ...]
     counts: dict[str, int]
     sizes: dict[str, int]
+    dropped: retention.Dropped
 
     @property
     def bytes(self) -> int:
@@ -76,8 +80,10 @@ class Collected:
         return sum(self.sizes.values())
 
 
-def collect_garbage(ws: Workspace, releases: int, study_days: int, *, dry_run: bool = False) -> Collected:
-    """Delete what nothing needs.
+def collect_garbage(
+    ws: Workspace, releases: int, study_days: int, now: datetime, *, dry_run: bool = False
+) -> Collected:
+    """Delete what nothing needs, and what `[retention]` says is too old.
 
     Args:
         releases: so many before the current one stay.
@@ -91,9 +97,13 @@ def collect_garbage(ws: Workspace, releases: int, study_days: int, *, dry_run: b
     """
     if dry_run:
         kept = keep(ws, releases)
-        return _summary("", kept, list(_garbage(ws, kept, study_days, "")))
+        return _summary("", kept, list(_garbage(ws, kept, study_days, "")), retention.Dropped())
     with ws.run("gc") as run, run.step("gc") as step:
         kept = keep(ws, releases)
+        with run.fenced():
+            dropped = retention.apply(ws, now)
+        for note in dropped.notes:
+            run.say(note)
         found = list(_garbage(ws, kept, study_days, run.record.id))
         progress = run.progress("gc")
         for done, one in enumerate(found, 1):
@@ -101,11 +111,12 @@ def collect_garbage(ws: Workspace, releases: int, study_days: int, *, dry_run: b
                 one.delete()
             progress(done, len(found))
         found += _left_over(ws, run)
-        summary = _summary(run.record.id, kept, found)
+        summary = _summary(run.record.id, kept, found, dropped)
         step.details = {
             "deleted_releases": list(kept.gone),
             "counts": summary.counts,
             "bytes": summary.bytes,
+            "dropped": asdict(dropped),
         }
         run.record.release = ws.releases.pointer()
     return summary
@@ -212,12 +223,12 @@ def _touched(path: Path) -> float:
     return max(times)
 
 
-def _summary(run: str, kept: Kept, found: list[Garbage]) -> Collected:
+def _summary(run: str, kept: Kept, found: list[Garbage], dropped: retention.Dropped) -> Collected:
     counts, sizes = Counter[str](), Counter[str]()
     for one in found:
         counts[one.what] += 1
         sizes[one.what] += one.bytes
-    return Collected(run, kept.releases, kept.gone, dict(counts), dict(sizes))
+    return Collected(run, kept.releases, kept.gone, dict(counts), dict(sizes), dropped)
 
 
 def _nothing() -> None:

@@ -27,6 +27,7 @@ from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
 from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
+from freshet.cli.upgrade_command import upgrade
 from freshet.cli.workspace_commands import collect, doctor, import_files
 
 app = typer.Typer(
@@ -71,6 +72,7 @@ for group, name, function, example in (
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
+    (app, "upgrade", upgrade, "`freshet upgrade -w shop`"),
     (app, "forget", forget, "`freshet forget -w shop --user u123`"),
     (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
     (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),

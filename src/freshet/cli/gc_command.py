@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,13 +35,17 @@ def gc(
     from freshet.cleanup import collect_garbage
 
     with opened(workspace, wait) as ws:
-        found = collect_garbage(ws, releases, study_days, dry_run=dry_run)
+        found = collect_garbage(ws, releases, study_days, datetime.now(UTC), dry_run=dry_run)
 
     def show(console: Console) -> None:
         for what, count in sorted(found.counts.items(), key=lambda one: -found.sizes[one[0]]):
             console.print(f"{found.sizes[what] / 1e6:10,.1f} MB  {count:,} {what}")
         verb = "would be freed" if dry_run else "freed"
         console.print(f"{found.bytes / 1e6:10,.1f} MB  {verb}")
+        old = {what: count for what, count in asdict(found.dropped).items() if count and what != "notes"}
+        if old:
+            dropped = ", ".join(f"{count:,} {what}" for what, count in old.items())
+            console.print(f"dropped, older than \\[retention] says: {dropped}", soft_wrap=True)
         gone, kept = (", ".join(map(str, one)) for one in (found.deleted_releases, found.releases))
         if gone:
             console.print(f"nobody can go back to releases {gone}; these stay: {kept}", soft_wrap=True)
@@ -54,5 +60,6 @@ def gc(
         "deleted_releases": found.deleted_releases,
         "removed": removed,
         "bytes": found.bytes,
+        "dropped": asdict(found.dropped),
     }
     answer(document("gc", content), as_json, show)

@@ -125,11 +125,15 @@ def _written(
 ) -> str:
     """Write the settings, into the bucket where the workspace is in one; returns where they are."""
     from freshet.cli import settings_file
+    from freshet.storage.workspace_format import note_format
     from freshet.wiring import SETTINGS
 
     if bucket is None:
-        return str(settings_file.write(folder, chosen, force))
+        written = settings_file.write(folder, chosen, force)
+        note_format(folder)
+        return str(written)
     settings_file.write(folder, chosen, force=True)
+    note_format(folder)
     bucket.create()
     return f"{bucket.url}/{SETTINGS}"
 

@@ -1,7 +1,7 @@
 """Spans of what happens: a trace per run, a span per step and per call of a planner's server.
 
-Who traces is set once per process (`trace_with`); without it nothing is made or kept. Contexts are passed on as
-W3C `traceparent`, also to servers that are asked.
+Who traces is set once per process (`trace_with`); without it nothing is made or kept. Contexts are passed on
+as W3C `traceparent`, also to servers that are asked.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class Explorer:
         self._workspace = workspace
         self._view: ReleaseView | None = None
         self._recommender: Recommender | None = None
-        self._lock = threading.Lock()
+        self._looking, self._previewing = threading.Lock(), threading.Lock()
 
     def release(self) -> ReleaseView:
         """The release that serves.
@@ -113,7 +113,7 @@ class Explorer:
         """
         ws = self._workspace()
         current = ws.releases.current()
-        with self._lock:
+        with self._looking:
             if self._view is None or current is None or self._view.opened.release != current:
                 self._view = ReleaseView(ws, inspect.open_release(ws))
             return self._view
@@ -129,7 +129,7 @@ class Explorer:
         return recommender.preview(query, explore)
 
     def _opened(self) -> Recommender:
-        with self._lock:
+        with self._previewing:
             if self._recommender is None:
                 self._recommender = open_recommender(self._workspace().root, join=False)
                 weakref.finalize(self, self._recommender.close)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,7 +160,9 @@ def advice(record: Record, outcome: str) -> Advice:
 
 
 def _decisions(ws: Workspace, run: str) -> tuple[Decision, ...]:
-    try:
-        return tuple(one for one in ws.decisions.all() if one.run == run)
-    except ArtifactError:  # a damaged record elsewhere is told on its own page
-        return ()
+    found = []
+    for path in ws.decisions.paths():
+        if path.stem.partition("-")[0] == run:
+            with suppress(ArtifactError):  # what is damaged is told on the page of reviews
+                found.append(ws.decisions.read(path))
+    return tuple(found)

@@ -10,6 +10,7 @@ from pathlib import Path
 from freshet.core.errors import ArtifactError
 from freshet.doctor.artifact_checks import KINDS
 from freshet.doctor.finding import Finding, damaged, leftover
+from freshet.privacy.forgetting import unfinished
 from freshet.stages import inference
 from freshet.storage.checksums import MANIFEST
 from freshet.storage.durable import PART, read_json
@@ -50,7 +51,15 @@ def find_leftovers(ws: Workspace, mine: str) -> Iterator[Finding]:
     for path in _asides(root):
         yield leftover("half-written file", root, path, "a run died while it wrote this; nothing reads it")
     yield from _chunks(root)
+    yield from _forgetting(ws)
     yield from find_unfinished_runs(ws, mine)
+
+
+def _forgetting(ws: Workspace) -> Iterator[Finding]:
+    """People who are refused already, and not gone yet."""
+    if count := unfinished(ws.root):
+        means = f"{count} people are refused already and may not be gone yet: the same command goes on"
+        yield Finding("forgetting that never ended", "privacy/forgotten.json", means, "", False)
 
 
 def _asides(root: Path) -> list[Path]:
@@ -110,7 +119,7 @@ def _close(ws: Workspace, record: Record) -> None:
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
     "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers",
-    "exports", "logs", "privacy", "backup", DRAFTS, TRAININGS, "keys.json", "CURRENT", LEASE,
+    "exports", "logs", "privacy", "backup", DRAFTS, TRAININGS, "keys.json", "CURRENT", "FORMAT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

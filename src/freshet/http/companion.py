@@ -90,12 +90,15 @@ class Companion:
     Args:
         root: of the workspace.
         no_auth, open_scope, secret: see `DashboardSettings`.
+
+    Attributes:
+        settings: what the process is told.
     """
 
     def __init__(self, root: Path, no_auth: bool, open_scope: str, secret: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="freshet-dashboard-")  # of this user alone
         self._socket = str(Path(self._folder.name) / "socket")
-        self._settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
+        self.settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
         self._begun = 0.0
@@ -171,7 +174,7 @@ class Companion:
                     raise _broken()
                 with suppress(FileNotFoundError):
                     Path(self._socket).unlink()
-                self._process, self._begun = await asyncio.to_thread(_launched, self._settings), clock()
+                self._process, self._begun = await asyncio.to_thread(_launched, self.settings), clock()
         end = clock() + PATIENCE
         while not self._ready and self._process is not None:
             with suppress(OSError):

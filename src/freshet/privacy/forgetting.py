@@ -72,7 +72,7 @@ def look(ws: Workspace, given: Sequence[str]) -> Forgotten:
     if ws.bucket is not None:
         ws.bucket.fetch_all()
     searched = search(ws.root, names, ws.config.events.columns, ws.reporter.progress("search"))
-    made = made_with(ws, log_forgetting.first_day_of(ws.source, names.stored)) if searched.traces else []
+    made = made_with(ws, log_forgetting.events_of(ws.source, names.stored)[0]) if searched.traces else []
     known = tuple(one.person for one in found) if people.secret else ()
     return Forgotten("", known, {}, searched, outside(ws), made)
 
@@ -182,11 +182,10 @@ class _Work:
     def do(self) -> None:
         ws, names = self.ws, self.names
         if not self.progress.began:
-            self.progress.first_day = log_forgetting.first_day_of(ws.root, names.stored)
-            self._note()
+            self.progress.first_day, rows = log_forgetting.events_of(ws.root, names.stored)
+            self._note(events=rows)  # once, before any of them goes: a killed call must not lose count
         self.run.say("taking people out of the log")
         taken = log_forgetting.without_users(ws.root, names.stored, self.run.progress("days"))
-        self._note(events=taken.events)
         self._note(
             quarantine=refused_rows.without_rows(ws.root, refused_rows.OfPeople(names.ids, self._columns))
         )

@@ -11,12 +11,14 @@ from freshet.core import config
 from freshet.core.errors import ArtifactError
 from freshet.privacy.person import Names
 from freshet.privacy.traces import search
-from freshet.storage.durable import read_json, write_json, write_text
+from freshet.storage.durable import PART, read_json, write_json, write_text
 from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
 
 _OF_SERVERS = ("live-", "histories-")
 """How drafts begin that a running server may be writing; they last for seconds."""
 _OLD = 3600.0
+_LEASED = ("events", "quarantine", "impressions", "days", "runs", "work")
+"""Folders in which only who holds the lease writes: a half-written file there is of a run that died."""
 _MADE_AGAIN = ("work", TRAININGS, "cache", "damaged")
 """Folders in which a file that names somebody is deleted: what it holds is made again, or of no use."""
 
@@ -51,7 +53,7 @@ def _without(found: Any, names: Names) -> Any:
 
 
 def clean_remains(root: Path, names: Names, columns: config.Columns) -> int:
-    """Delete drafts of runs that died, and files of caches and of what is damaged that name somebody.
+    """Delete what runs that died were writing, and files of caches and of what is damaged that name somebody.
 
     Call it under the lease. Returns how many files and drafts went.
     """
@@ -59,6 +61,10 @@ def clean_remains(root: Path, names: Names, columns: config.Columns) -> int:
     for path in (root / DRAFTS).glob("*"):
         if not path.name.startswith(_OF_SERVERS) or _age(path) > _OLD:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
+            done += 1
+    for name in _LEASED:
+        for path in (root / name).rglob(f".*{PART}"):
+            path.unlink(missing_ok=True)
             done += 1
     for name in _MADE_AGAIN:
         for trace in search(root / name, names, columns).traces if (root / name).is_dir() else ():

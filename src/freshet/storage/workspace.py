@@ -28,6 +28,7 @@ from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.shared_lease import SharedLease
 from freshet.storage.user_ids import settle
+from freshet.storage.workspace_format import UPGRADE, check_writable
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -169,8 +170,11 @@ class Workspace:
 
         Raises:
             Busy: another run is writing, and did not end within `wait` seconds.
+            WrongFormat: `freshet upgrade` has to bring the workspace up to date first.
             DiskFull: the block met a full disk.
         """
+        if command != UPGRADE:
+            check_writable(self.root)
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
         ended = False
         try:

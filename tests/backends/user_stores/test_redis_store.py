@@ -20,7 +20,7 @@ from freshet.backends.user_stores.history_bytes import encode, merge
 from freshet.backends.user_stores.redis_store import RedisUserStore
 from freshet.checks import check_user_store
 from freshet.core.errors import StateError, StateFull
-from freshet.core.types import History
+from freshet.core.types import Fact, History
 from tests.backends.user_stores.facts import fact
 from tests.backends.user_stores.server import NEEDED, Server, free_port
 from tests.backends.user_stores.test_history_bytes import HISTORIES
@@ -277,3 +277,24 @@ def test_a_password_is_not_told(server: Server) -> None:
     with pytest.raises(StateError) as told:
         RedisUserStore(f"redis://me:secret@127.0.0.1:{server.port}/0")
     assert "secret" not in str(told.value)
+
+
+def test_files_of_the_server_lose_who_is_erased(tmp_path: Path) -> None:
+    """Deleted entries of a stream stay in memory, and in the append-only file, until both are written anew."""
+    mark, key = b"marker-4711", b"0123456789abcdef"
+    with Server(tmp_path / "server") as server:
+        store = RedisUserStore(server.url)
+        facts = [
+            Fact(n.to_bytes(16, "big"), key, n, 1, n, True, mark if n % 2 else b"another") for n in range(400)
+        ]
+        store.record(facts)
+        store.impressions.append([mark, b"another", mark])
+        done = store.erase([key], lambda body: body == mark)
+        assert (done.histories, done.events, done.impressions, done.left) == (1, 200, 2, ())
+        assert [one.body for one in store.events.read(0, 999)] == [b"another"] * 200
+        store.close()
+        files = [path for path in (tmp_path / "server").rglob("*") if path.is_file()]
+        assert files
+        for path in files:
+            assert mark not in path.read_bytes(), path
+            assert key not in path.read_bytes(), path

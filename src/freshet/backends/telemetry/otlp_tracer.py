@@ -1,4 +1,4 @@
-"""Spans to an OpenTelemetry collector by OTLP over HTTP, sent in the background; a dead collector costs nothing."""
+"""Spans to an OpenTelemetry collector, in the background; one that is away costs nothing."""
 
 from __future__ import annotations
 

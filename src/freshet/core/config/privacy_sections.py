@@ -31,7 +31,9 @@ class RetentionConfig(Section):
         description="days of the log that stay, counted back from its last one; they have to cover "
         "novelty_days, the windows of counts and `[tuning] every_days`",
     )
-    impressions_days: int = Field(0, ge=0, description="days of impressions that stay, counted back from the last day of the log")
+    impressions_days: int = Field(
+        0, ge=0, description="days of impressions that stay, counted back from the last day of the log"
+    )
     quarantine_days: int = Field(0, ge=0, description="days since a file of refused rows was written")
     runs_days: int = Field(
         0, ge=0, description="days since a run of the ledger ended, unless a release or a review needs it"

@@ -15,13 +15,15 @@ LAST_RUNS = 5
 def overview(visit: Visit) -> Values:
     """Answers in words and numbers, each with its reason; a part that fails says so, and no other does."""
     ws = visit.ws
-    hour = visit.now.replace(minute=0, second=0, microsecond=0)
+    minute = visit.now.replace(second=0, microsecond=0)
     return {
         "release": part(ws.releases.current),
-        "answers": part(lambda: answers(ws, visit.now, measure=False)),
-        "costs": part(lambda: visit.cached("costs", hour, make=lambda: costs(ws, visit.now))),
+        "answers": part(
+            lambda: visit.cached("known", minute, make=lambda: answers(ws, visit.now, measure=False))
+        ),
+        "costs": part(lambda: visit.cached("costs", visit.now.date(), make=lambda: costs(ws, visit.now))),
         "planner": part(lambda: visit.cached("planner", make=lambda: place_of_planner(ws))),
-        "schedule": part(lambda: schedule_view(ws, visit.now)),
+        "schedule": part(lambda: visit.cached("schedule", minute, make=lambda: schedule_view(ws, visit.now))),
         "runs": run_rows(ws, ws.ledger.paths()[: -LAST_RUNS - 1 : -1]),
         "days": DAYS,
     }
@@ -29,7 +31,12 @@ def overview(visit: Visit) -> Values:
 
 def measured(visit: Visit) -> Values:
     """Freshness with drift and loss, which the first look after new events has to work out."""
-    return {"answers": part(lambda: answers(visit.ws, visit.now, measure=True))}
+    minute = visit.now.replace(second=0, microsecond=0)
+    return {
+        "answers": part(
+            lambda: visit.cached("measured", minute, make=lambda: answers(visit.ws, visit.now, measure=True))
+        )
+    }
 
 
 def changed(visit: Visit) -> Values:

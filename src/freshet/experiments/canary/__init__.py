@@ -6,6 +6,6 @@ experiment.
 """
 
 from freshet.experiments.canary.publication import publish
-from freshet.experiments.canary.trial import promote, running, take_back, tried
+from freshet.experiments.canary.trial import promote, running, take_back, tried, waits
 
-__all__ = ["promote", "publish", "running", "take_back", "tried"]
+__all__ = ["promote", "publish", "running", "take_back", "tried", "waits"]

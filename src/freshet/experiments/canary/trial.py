@@ -32,6 +32,14 @@ def running(ws: Workspace) -> Experiment | None:
     return next((one for one in ws.experiments.running() if one.canary), None)
 
 
+def waits(ws: Workspace, run: Run) -> bool:
+    """Whether nothing is refreshed by itself, as a canary runs; the run says so."""
+    one = running(ws)
+    if one is not None:
+        run.say(f"nothing is refreshed while release {tried(one)} serves some users first")
+    return one is not None
+
+
 def tried(canary: Experiment) -> int:
     """Number of the release that a canary tries."""
     number = canary.arm(CANARY).serves.release

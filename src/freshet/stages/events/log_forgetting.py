@@ -108,9 +108,13 @@ def drop_days(root: Path, before: date) -> int:
     return log.rows - sum(day.rows for day in kept)
 
 
-def first_day_of(root: Path, users: Collection[str]) -> date | None:
-    """The first day of the log on which one of these users did something."""
-    return min((day.day for day in _days_of(latest(root)[1].days, users)), default=None)
+def events_of(root: Path, users: Collection[str]) -> tuple[date | None, int]:
+    """The first day of the log on which one of these users did something, and their events."""
+    days, values, rows = _days_of(latest(root)[1].days, users), pa.array(sorted(users), pa.large_string()), 0
+    for day in days:
+        column = pq.read_table(day.path, columns=["user"])["user"].cast(pa.large_string())
+        rows += int(pc.sum(pc.is_in(column, value_set=values)).as_py() or 0)
+    return min((day.day for day in days), default=None), rows
 
 
 def _days_of(days: Sequence[DayFile], users: Collection[str]) -> list[DayFile]:

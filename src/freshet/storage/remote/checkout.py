@@ -24,7 +24,9 @@ from freshet.storage.remote.database_copies import DATABASE, SIDES, copy_of, sta
 FOLDER = ".bucket"
 STATE = "checkout.json"
 LEASE = "LEASE"
-LOCAL = frozenset({LEASE, "state", "cache", "replay", "cadence", "drift", "trainings", "damaged", "logs"})
+LOCAL = frozenset(
+    {LEASE, "state", "cache", "replay", "cadence", "drift", "trainings", "damaged", "logs", "alerts"}
+)
 """Names in a workspace that don't go into the bucket; nor does what begins with a dot."""
 STAYING = frozenset({"work", "days"})
 """Folders whose files are named by, or hold, a checksum of what they were made of: those that the index

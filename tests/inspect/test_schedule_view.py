@@ -1,0 +1,66 @@
+"""What people and alerts are told of what runs by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from freshet.core.errors import FreshetError
+from freshet.inspect import schedule_view
+from freshet.scheduling.outlook import State
+from freshet.scheduling.pausing import set_pause
+from freshet.storage.ledger import Run
+from tests.scheduling.shops import START, Shop, spend
+
+DAY = timedelta(days=1)
+
+
+def test_a_failure_and_what_comes_next(tmp_path: Path) -> None:
+    def away(command: str, run: Run) -> None:
+        raise FreshetError("the server is away", retryable=True)
+
+    shop = Shop(tmp_path, "budget_per_month = 10")
+    shop.run("run", lambda _, run: spend(run, 4))
+    shop.now += timedelta(hours=16)
+    shop.work = away
+    shop.scheduler.look()
+    view = schedule_view(shop.open(), shop.now)
+    [job] = view.jobs
+    assert job.state is State.RETRY
+    assert job.next_at is not None
+    assert timedelta() < job.next_at - shop.now <= timedelta(minutes=5)
+    assert job.last_failure is not None
+    assert "the server is away" in job.why
+    assert (job.tries, view.money.spent, view.money.left) == (1, 4, 6)
+    assert view.leader is None
+    shop.work = lambda *_: None
+    shop.until(shop.now + timedelta(hours=1))
+    [job] = schedule_view(shop.open(), shop.now).jobs
+    assert job.last_failure is None
+    assert job.state is State.IDLE
+
+
+def test_nobody_runs_what_is_due(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.run("run")
+    assert not schedule_view(shop.open(), shop.now).jobs[0].overdue
+    late = START.replace(hour=3) + DAY
+    assert not schedule_view(shop.open(), late + timedelta(minutes=50)).jobs[0].overdue
+    assert schedule_view(shop.open(), late + timedelta(minutes=70)).jobs[0].overdue
+    set_pause(tmp_path, True, "ann", "", shop.now)  # then it is known why
+    assert not schedule_view(shop.open(), late + timedelta(minutes=70)).jobs[0].overdue
+
+
+def test_the_slow_path_within_the_fast_one(tmp_path: Path) -> None:
+    def work(command: str, run: Run) -> None:
+        run.record.as_of = f"{shop.now:%F}"
+        spend(run, 30, "tuning", "table")
+
+    shop = Shop(tmp_path, '\n[planner]\nkind = "fake"\n[tuning]\nevery_days = 10\n', work)
+    view = schedule_view(shop.open(), shop.now)
+    assert [one.job for one in view.jobs] == ["slow", "fast"]
+    shop.run("run")
+    slow = schedule_view(shop.open(), shop.now).job("slow")
+    assert slow is not None
+    assert slow.next_at == (START + 10 * DAY).replace(hour=3)
+    assert slow.expected_cost == 30
