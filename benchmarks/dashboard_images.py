@@ -7,6 +7,7 @@ The workspace has two releases of counts and a run that a gate halted. Needs `ch
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -41,10 +42,14 @@ recall = 0.9
 
 def main() -> None:
     """Make them."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--work", type=Path, help="the workspace, made where there is none")
+    options = made.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder) / "shop"
-        root.mkdir()
-        furnish(root)
+        root = options.work or Path(folder) / "shop"
+        root.mkdir(exist_ok=True)
+        if not (root / "CURRENT").exists():
+            furnish(root)
         with served(root) as url, browser(Path(folder) / "profile") as driver:
             for name, (path, size, dark) in PICTURES.items():
                 take(driver, url, path, size, dark, IMAGES / f"{name}.png")
@@ -58,7 +63,7 @@ def furnish(root: Path) -> None:
     from freshet.core.types import AsOf
     from freshet.wiring import open_workspace
 
-    exploring.build(root, 24, 1500, 900)
+    exploring.build(root, 12, 300, 300)
     exploring.publish(root)
     ws = open_workspace(root)
     current = ws.releases.current()

@@ -16,11 +16,13 @@ import pytest
 from freshet import pipeline
 from freshet.alerting import look as looking
 from freshet.alerting.look import look, try_receivers
+from freshet.cli.schedule_command import upkeep
 from freshet.core.errors import AlertError
 from freshet.core.types.alerts import Notice
 from freshet.inspect import Live
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
+from tests.exports.receiver import Receiver
 from tests.pipeline.world import FIRST, SECOND
 
 NOW = SECOND.moment + timedelta(hours=6)
@@ -151,6 +153,14 @@ def test_a_test_goes_to_everybody_and_is_remembered_nowhere(ws: Workspace) -> No
     assert [(one.receiver, one.failed) for one in told] == [("good", ""), ("bad", "away")]
     assert good.heard == [("FreshetTest", False)]
     assert not (ws.root / "alerts").exists()
+
+
+def test_the_scheduler_looks_beside_its_runs(ws: Workspace) -> None:
+    with Receiver() as receiver:
+        with (ws.root / "freshet.toml").open("a") as file:
+            file.write(f'[alerts]\nwebhook = "{receiver.url}"\nwebhook_secret_env = ""\n')
+        upkeep(open_workspace(ws.root), NOW)
+    assert b"FreshetEvidenceOld" in receiver.taken[0][2]
 
 
 def test_a_dead_scheduler_is_an_alert(published: Path) -> None:

@@ -41,6 +41,18 @@ def test_promtool_takes_the_rules() -> None:
 
 @NEEDS_PROMTOOL
 @pytest.mark.slow
+def test_promtool_takes_the_configuration() -> None:
+    done = subprocess.run(
+        [str(PROMTOOL), "check", "config", "--syntax-only", "prometheus.yml"],
+        cwd=RULES,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@NEEDS_PROMTOOL
+@pytest.mark.slow
 def test_every_alert_fires_where_it_should_and_nowhere_else() -> None:
     done = subprocess.run(
         [str(PROMTOOL), "test", "rules", "tests.yml"], cwd=RULES, capture_output=True, text=True

@@ -25,9 +25,11 @@ RUNNABLE = sorted(
 """A file without a `__main__` block is something that others import."""
 
 KEYS = {
+    "backups": {"ratio", "rows_per_second_sealed", "rows_per_second_opened", "keys_found_seconds"},
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
     "cluster": {"simulated", "count", "inference", "planned"},
+    "canary": {"note", "margin", "alpha", "canaries"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
     "poisoning": {"log", "real", "refresh", "live"},
@@ -49,6 +51,7 @@ KEYS = {
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
+    "forgetting": {"simulated", "load", "forget_seconds", "erase_seconds", "search_mb_s", "hashed"},
     "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": {"n", "users", "counts", "popularity"},
     "open_bandit": {"known", "campaigns", "tests", "resamples"},
@@ -69,6 +72,7 @@ KEYS = {
     "scale": {"computed", "tables"},
     "wide": {"simulated", "wide", "small", "look_up"},
     "tracing": {"cpu_us", "ratio", "failed", "collected_mb", "rounds", "load"},
+    "watching": {"measured_s", "look_ms", "command_cpu_s", "events", "transitions", "runs", "rounds", "load"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""

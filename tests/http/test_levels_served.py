@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from freshet.core.errors import StateError
+from freshet.http import level_watch
+from freshet.http.prometheus import Metrics
 from tests.alerting.programs import NEEDS_ALERTMANAGER, NEEDS_PROMETHEUS, alertmanager, eventually, prometheus
 from tests.exports.receiver import Receiver
 from tests.http.running import running
@@ -92,3 +97,26 @@ def test_alertmanager_holds_what_a_server_says(copy: Path, tmp_path: Path) -> No
             found = eventually(lambda: httpx.get(f"{url}/api/v2/alerts").json(), bool)
             assert "FreshetEventsStopped" in {one["labels"]["alertname"] for one in found}
             server.stop()
+
+
+def test_a_look_that_takes_too_long_is_ended_and_the_next_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "freshet.toml").write_text("")
+    calls: list[list[str]] = []
+    real = subprocess.Popen
+
+    def slow(command: list[str], **options: Any) -> Any:
+        calls.append(command)
+        return real([sys.executable, "-c", "import time; time.sleep(60)"], **options)
+
+    monkeypatch.setattr(level_watch.subprocess, "Popen", slow)
+    monkeypatch.setattr(level_watch, "LONGEST", 0.3)
+    watch = level_watch.LevelWatch(tmp_path, Metrics())
+    for _ in range(2):
+        with pytest.raises(StateError, match="took more than"):
+            watch.look()
+    assert ["--no-measure" in command for command in calls] == [False, True]
+    watch.end()
+    watch.look()  # after the end nothing begins
+    assert len(calls) == 2

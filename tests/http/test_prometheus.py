@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freshet.core.types import Answer
-from freshet.http.prometheus import Metrics
+from freshet.http.prometheus import Level, Metrics
 
 
 def test_answers_without_a_history_that_could_not_be_read_are_counted() -> None:
@@ -11,3 +11,33 @@ def test_answers_without_a_history_that_could_not_be_read_are_counted() -> None:
     for degraded in (True, False, True):
         metrics.count_answer(Answer("a", 1, (), (), "popular", False, (), degraded, "", ""))
     assert "freshet_degraded_total 2.0" in metrics.text().decode()
+
+
+def test_levels_become_gauges_and_what_is_not_known_is_no_number() -> None:
+    metrics = Metrics()
+    assert "freshet_evidence_age_seconds NaN" in metrics.text().decode()
+    levels = [
+        Level("evidence_age", "breach", 2.0, 6.0),
+        Level("drift", "ok", 1.5, 2.5),
+        Level("live_age", "unknown", None, 24.0),
+        Level("scheduler", "off", 1.0, None),
+    ]
+    metrics.set_levels(levels, ["FreshetEvidenceOld"], 1_700_000_000.0)
+    text = metrics.text().decode()
+    for line in (
+        "freshet_evidence_age_seconds 172800.0",
+        "freshet_drift_statistic 1.5",
+        "freshet_drift_null 2.5",
+        "freshet_live_age_seconds NaN",
+        "freshet_model_age_seconds NaN",
+        'freshet_service_level{level="evidence_age"} 2.0',
+        'freshet_service_level{level="live_age"} -1.0',
+        'freshet_service_level{level="scheduler"} 0.0',
+        'freshet_service_level_objective{level="evidence_age"} 6.0',
+        'freshet_alerts_firing{alert="FreshetEvidenceOld"} 1.0',
+    ):
+        assert line in text
+    metrics.set_levels(levels[1:], [], 1_700_000_300.0)
+    text = metrics.text().decode()
+    assert "FreshetEvidenceOld" not in text  # what is over is gone
+    assert 'level="evidence_age"' not in text

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from freshet.core.masking import masked
 from freshet.core.types.alerts import Alert, Severity
 from freshet.inspect.service_level import ServiceLevel, State
 
@@ -148,4 +149,5 @@ def alert(
 ) -> Alert:
     """An alert of a kind that begins now."""
     measured = (level.value, level.objective, level.unit) if level is not None else (None, None, "")
-    return Alert(kind.name, workspace, kind.severity, kind.level, summary, *measured, since=now)
+    shown = masked(summary)  # messages of runs may hold addresses
+    return Alert(kind.name, workspace, kind.severity, kind.level, shown, *measured, since=now)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,8 @@ from freshet.storage.user_keys import UserKeys
 
 FORMAT = 1
 _ABOUT = b"freshet"
+_WORTHWHILE = 200
+"""Bytes of a user's rows from which on they are compressed."""
 _PLACE = "freshet place"
 """A column with the place of each row, where users do not stand together in the table."""
 
@@ -65,7 +68,9 @@ def seal(table: pa.Table, users: NDArray[np.uint64], keys: UserKeys, into: Path)
     nonce = os.urandom(12)
     data = [
         AESGCM(secret.tobytes()).encrypt(
-            nonce, b"".join([piece.data[a:b] for piece, a, b in zip(pieces, start, end, strict=True)]), None
+            nonce,
+            _packed(b"".join([piece.data[a:b] for piece, a, b in zip(pieces, start, end, strict=True)])),
+            None,
         )
         for secret, (start, end) in zip(key.keys, pairwise(cuts.tolist()), strict=True)
     ]
@@ -121,7 +126,7 @@ def open_sealed(path: Path, keys: UserKeys, named: str) -> Opened:
     for user, secret in zip(there.tolist(), key.keys[there], strict=True):
         hidden = bytes(data[places[user] : places[user + 1]])
         try:
-            plain = AESGCM(secret.tobytes()).decrypt(nonce, hidden, None)
+            plain = _unpacked(AESGCM(secret.tobytes()).decrypt(nonce, hidden, None))
         except InvalidTag:
             raise ArtifactError(
                 f"{named} in the backup can't be decrypted: it is damaged, or these are other keys",
@@ -138,6 +143,19 @@ def open_sealed(path: Path, keys: UserKeys, named: str) -> Opened:
         table = table.take(np.argsort(table[_PLACE].to_numpy(), kind="stable")).drop_columns([_PLACE])
     gone = np.flatnonzero(key.dropped)
     return Opened(table, int(rows[gone].sum()), frozenset(slots[gone].tolist()))
+
+
+def _packed(rows: bytes) -> bytes:
+    """Rows of one user, compressed where that makes them smaller; the first byte says which."""
+    if len(rows) >= _WORTHWHILE:
+        small = zlib.compress(rows, 1)
+        if len(small) < len(rows):
+            return b"z" + small
+    return b"-" + rows
+
+
+def _unpacked(packed: bytes) -> bytes:
+    return zlib.decompress(packed[1:]) if packed[:1] == b"z" else packed[1:]
 
 
 def _bytes_of(column: pa.ChunkedArray) -> tuple[memoryview, list[int]]:

@@ -25,6 +25,10 @@ def alerts(
     test: Annotated[
         bool, typer.Option("--test", help="Send every receiver of [alerts] an alert that says it is a test.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure/--no-measure", help="Work out drift and loss where that was not done yet."),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """What fires now, and what to do first; drift and expected loss are measured if that is still to be done.
@@ -48,7 +52,7 @@ def alerts(
             answer(content, as_json, lambda console: show_alerts.deliveries(console, told))
             return
         ws.reporter.say("looking at the service levels")
-        found = look(ws, utc_now(), receivers, live_state(ws), send=send)
+        found = look(ws, utc_now(), receivers, live_state(ws), measure=measure, send=send)
     answer(document("alerts", _content(found)), as_json, lambda console: show_alerts.firing(console, found))
 
 

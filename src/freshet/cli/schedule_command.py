@@ -67,9 +67,9 @@ def upkeep(ws: Workspace, now: datetime) -> None:
     from freshet.retention import retain_daily
     from freshet.wiring_alerts import live_state, receivers_of
 
-    retain_daily(ws, now)
     if receivers := receivers_of(ws.config.alerts):
         look(ws, now, receivers, live_state(ws))
+    retain_daily(ws, now)
 
 
 def _run(workspace: Path, once: bool, as_json: bool) -> None:

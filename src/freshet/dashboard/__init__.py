@@ -14,6 +14,8 @@ How a page is added:
            number = visit.number("release")          # of the path or the query; refuses what is none
            return {"things": visit.cached("things", number, lambda: expensive(visit.ws, number))}
 
+   `visit.explorer` has the release that serves, opened once, and previews of its answers (`explorer.py`).
+
 2. A template in `templates/` that begins `{% extends "base.html" %}` and fills the blocks `title` and `main`.
    `link("runs/00001")` makes a path that holds behind any prefix of a proxy; every text is escaped, and
    control characters are made visible. Forms that act say `{{ csrf() }}` within. A template that doesn't

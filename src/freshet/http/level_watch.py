@@ -43,6 +43,7 @@ class LevelWatch:
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
         self._seconds = FIRST
+        self._measures = True
         self._lock = threading.Lock()
 
     def seconds(self) -> float:
@@ -59,7 +60,18 @@ class LevelWatch:
             StateError: the look failed.
         """
         send = ["--send"] if load(self._root / SETTINGS).alerts.used else []
-        command = [sys.executable, "-m", "freshet", "alerts", "-w", str(self._root), "--json", *send]
+        measure = [] if self._measures else ["--no-measure"]
+        command = [
+            sys.executable,
+            "-m",
+            "freshet",
+            "alerts",
+            "-w",
+            str(self._root),
+            "--json",
+            *send,
+            *measure,
+        ]
         with self._lock:
             if self._ended:
                 return
@@ -76,7 +88,11 @@ class LevelWatch:
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-            raise StateError(f"a look at the service levels took more than {LONGEST:g} s") from None
+            self._measures = False  # or every look would begin anew what none can finish
+            raise StateError(
+                f"a look at the service levels took more than {LONGEST:g} s",
+                hint="this server leaves drift and loss to `freshet alerts` and the scheduler from now on",
+            ) from None
         if self._ended:
             return
         if process.returncode:

@@ -4,8 +4,10 @@
 `prompt_preview` gives the prompt that would be asked about it now ·
 `release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
 the runs · `interest_listing` lists the interests · `service_levels` holds what is measured against what is
-promised · `schedule_view` says what runs by itself. The command line and the report only render what these
-return.
+promised · `schedule_view` says what runs by itself. For the dashboard's pages to explore: `item_lookup` finds
+items, `interest_tree` and `interest_view` show interests, `take_ups` what was taken up over time,
+`context_scores` the parts of the mixture, `report_listing` the reports. The command line, the report and the
+dashboard only render what these return.
 """
 
 from freshet.inspect.explanation import Explanation, explain

@@ -11,6 +11,7 @@ from freshet.inspect.service_level import WARN, ServiceLevel, State, aged, lengt
 
 
 def release_level(facts: Facts) -> ServiceLevel:
+    """Whether anything serves."""
     if facts.release is None:
         return ServiceLevel(
             "release", "breach", 0, None, "number", "nothing is published yet: `freshet run` makes a release"
@@ -20,6 +21,7 @@ def release_level(facts: Facts) -> ServiceLevel:
 
 
 def evidence_level(facts: Facts, config: Config) -> ServiceLevel:
+    """Age of what the release knows of the log, where newer events are there."""
     schedule = config.schedule
     objective = objective_of(config.alerts.evidence_days, 2.0 * schedule.refresh_days)
     if facts.evidence is None:
@@ -44,12 +46,14 @@ def evidence_level(facts: Facts, config: Config) -> ServiceLevel:
 
 
 def model_levels(facts: Facts, config: Config) -> Iterator[ServiceLevel]:
+    """Age of the planner that serves; none without one."""
     if facts.model is not None:
         objective = objective_of(config.alerts.model_days, 2.0 * config.tuning.every_days)
         yield aged("model_age", facts.days_since(facts.model), objective, "days", "the planner that serves")
 
 
 def events_level(facts: Facts, config: Config) -> ServiceLevel:
+    """Age of the newest event."""
     auto = float(max(2, config.schedule.refresh_days))
     objective = objective_of(config.alerts.events_days, auto)
     if facts.log_end is None:
@@ -61,6 +65,7 @@ def events_level(facts: Facts, config: Config) -> ServiceLevel:
 
 
 def live_levels(facts: Facts, config: Config) -> Iterator[ServiceLevel]:
+    """Age of the newest event that serving recorded, or that it can't be read; none without a look at it."""
     if facts.live is None:
         return
     objective = objective_of(config.alerts.live_hours)
@@ -76,6 +81,7 @@ def live_levels(facts: Facts, config: Config) -> Iterator[ServiceLevel]:
 
 
 def stream_levels(facts: Facts, config: Config) -> Iterator[ServiceLevel]:
+    """The last look of a stream's reader, and what it had not read; none without a stream."""
     if not facts.streams:
         return
     objective = objective_of(config.alerts.stream_minutes)

@@ -11,6 +11,7 @@ SURE = 0.01
 
 
 def drift_level(facts: Facts, config: Config) -> ServiceLevel:
+    """Drift since the last refresh, or as the last refresh found it, beside its null."""
     found = facts.freshness
     if found is None or found.drift is None:
         why = found.why if found is not None else "drift was not measured yet: `freshet alerts` does"
@@ -33,6 +34,7 @@ def drift_level(facts: Facts, config: Config) -> ServiceLevel:
 
 
 def loss_level(facts: Facts, config: Config) -> ServiceLevel:
+    """What the age of the table is expected to cost; a breach where its whole interval is above."""
     objective = objective_of(config.alerts.loss_per_1000)
     unit = "hits per 1,000 answers"
     found = facts.freshness

@@ -45,6 +45,7 @@ def _first_line(message: str) -> str:
 
 
 def review_level(facts: Facts, config: Config) -> ServiceLevel:
+    """How long a halted run has waited for a person."""
     objective = objective_of(config.alerts.review_days)
     if not facts.waiting:
         return ServiceLevel("review", "ok", 0, objective, "days", "no run waits for a person")
@@ -60,6 +61,7 @@ def review_level(facts: Facts, config: Config) -> ServiceLevel:
 
 
 def held_levels(facts: Facts) -> Iterator[ServiceLevel]:
+    """Whether a guardrail holds publications back; none where it doesn't."""
     if facts.held:
         why = f"nothing is published until a person says so, since a rollback: {facts.held}"
         yield ServiceLevel("rolled_back", "breach", 1, 0, "rollbacks", why)
@@ -114,6 +116,7 @@ def budget_levels(facts: Facts) -> Iterator[ServiceLevel]:
 
 
 def damage_level(facts: Facts) -> ServiceLevel:
+    """What is missing or damaged, as far as it is known."""
     if facts.missing:
         told = (
             f"missing or damaged: {', '.join(facts.missing[:5])}: `freshet doctor` says what can be repaired"
@@ -126,6 +129,7 @@ def damage_level(facts: Facts) -> ServiceLevel:
 
 
 def export_levels(facts: Facts) -> Iterator[ServiceLevel]:
+    """Whether what serves is where it is given to; none without such places."""
     if not facts.targets and facts.webhook is None:
         return
     late = [f"{one.target} ({one.failed})" for one in facts.targets if one.due and one.failed]

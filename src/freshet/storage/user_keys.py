@@ -70,6 +70,7 @@ class UserKeys:
     def __init__(self, root: Path, copy: Path | None = None) -> None:
         self.path = root / PLACE
         self._copy = copy
+        self._index = _Index()
 
     @property
     def id(self) -> str:
@@ -90,14 +91,16 @@ class UserKeys:
             if not self.path.exists():
                 _create(self.path)
             records = _records(self.path)
-            slots = _slots(records, asked)
+            slots = self._index.slots(records, asked)
             new = slots < 0
+            keys = records["key"][slots] if len(records) else np.zeros((len(asked), 16), np.uint8)
             if new.any():
-                slots[new] = len(records) + np.arange(new.sum())
-                records = np.concatenate([records, _made(asked[new])])
-                _append(self.path, records[-int(new.sum()) :])
+                made = _made(asked[new])
+                slots[new] = len(records) + np.arange(len(made))
+                keys[new] = made["key"]
+                _append(self.path, made)
             self._refresh()
-        return Keys(slots[back], records["key"][slots][back])
+        return Keys(slots[back], keys[back])
 
     def at(self, slots: NDArray[np.int64]) -> Keys:
         """Keys by their slots.
@@ -184,15 +187,40 @@ def _made(users: NDArray[np.uint64]) -> NDArray[np.void]:
     return records
 
 
-def _slots(records: NDArray[np.void], users: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """(n,) slots of sorted users, -1 where there is none; of several, the one that isn't dropped."""
-    slots = np.flatnonzero(records["key"].any(axis=1))
-    known = records["user"][slots]
-    order = np.argsort(known, kind="stable")
-    if not len(order):
+class _Index:
+    """Finds slots by users: most records sorted once, those added since each time anew."""
+
+    def __init__(self) -> None:
+        self._users = np.zeros(0, np.uint64)
+        self._order = np.zeros(0, np.int64)
+
+    def slots(self, records: NDArray[np.void], users: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """(n,) slot of each user, of several the last; -1 where there is none, or its key was dropped."""
+        added = len(records) - len(self._order)
+        if added < 0 or added > max(4096, len(self._order) // 8):
+            self._order = np.argsort(records["user"], kind="stable")
+            self._users = records["user"][self._order]
+            added = 0
+        found = _last(self._users, self._order, users)
+        if added:
+            tail = records["user"][-added:]
+            order = np.argsort(tail, kind="stable")
+            later = _last(tail[order], order + len(self._order), users)
+            found = np.where(later >= 0, later, found)
+        known = np.flatnonzero(found >= 0)
+        found[known[~records["key"][found[known]].any(axis=1)]] = -1
+        return found
+
+
+def _last(
+    known: NDArray[np.uint64], slots: NDArray[np.int64], users: NDArray[np.uint64]
+) -> NDArray[np.int64]:
+    """(n,) the last slot of each user among sorted ones, -1 where there is none."""
+    if not len(known):
         return np.full(len(users), -1, np.int64)
-    place = np.minimum(np.searchsorted(known[order], users), len(order) - 1)
-    found: NDArray[np.int64] = np.where(known[order][place] == users, slots[order][place], -1)
+    place = np.searchsorted(known, users, side="right") - 1
+    there = (place >= 0) & (known[np.maximum(place, 0)] == users)
+    found: NDArray[np.int64] = np.where(there, slots[np.maximum(place, 0)], -1)
     return found
 
 
@@ -212,8 +240,8 @@ def _records(path: Path) -> NDArray[np.void]:
     if not path.is_file():
         raise ArtifactError(f"{path} not found", hint="name the file of keys: see [backup] keys")
     _id_of(path)
-    data = path.read_bytes()[_HEAD:]
-    return np.frombuffer(data, RECORD, len(data) // RECORD.itemsize)
+    count = (path.stat().st_size - _HEAD) // RECORD.itemsize
+    return np.memmap(path, RECORD, "r", _HEAD, (count,)) if count else np.zeros(0, RECORD)
 
 
 def _append(path: Path, records: NDArray[np.void]) -> None:

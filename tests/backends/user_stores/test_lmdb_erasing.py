@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from hashlib import blake2b
 from pathlib import Path
 
 import pytest
 
-from freshet.backends.user_stores import lmdb_erasing
+from freshet.backends.user_stores import lmdb_environment, lmdb_erasing
 from freshet.backends.user_stores.lmdb_file import DATA
 from freshet.backends.user_stores.lmdb_pages import examine
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
@@ -144,3 +145,27 @@ def test_buffers_bring_nothing_back(tmp_path: Path) -> None:
         state.record([fact(20_000 + at + n, body=b"short") for n in range(5)])
         assert MARK not in (tmp_path / DATA).read_bytes(), at
     state.close()
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_no_key_is_left_between_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renewed: bool) -> None:
+    """A tree keeps the keys that began its pages, also of records that are gone, unless they begin anew."""
+    if not renewed:
+        monkeypatch.setattr(lmdb_environment, "_RADII", ())
+    state = LmdbUserStore(tmp_path, 1)
+    keys = [blake2b(str(n).encode(), digest_size=16).digest() for n in range(3000)]
+    for at in range(0, 3000, 100):
+        state.record(
+            [Fact(fact(n).identity, keys[n], n, n % 5, n, True, b"%d" % n) for n in range(at, at + 100)]
+        )
+    gone = list(range(0, 3000, 30))
+    for n in gone[:50]:
+        state.erase([keys[n]], lambda body, n=n: body == b"%d" % n)  # type: ignore[misc]
+    state.erase([keys[n] for n in gone[50:]], lambda body: int(body) in gone)
+    content = (tmp_path / DATA).read_bytes()
+    assert any(keys[n] in content for n in gone) is not renewed
+    assert sum(len(one.items) for one in state.histories(keys)) == 2900
+    assert len(state.events.read(0, 9999)) == 2900
+    examine(tmp_path / DATA)
+    state.close()
+    LmdbUserStore(tmp_path, 1).close()

@@ -32,6 +32,8 @@ from freshet.storage.permissions import narrow
 _SHOWN = 3
 """Damaged records that an error names."""
 _GROWTHS = 3
+_RADII = (200, 5_000, 120_000)
+"""Records before and behind a key: of a page, of all pages below one branch, of those below several."""
 _SPARE = 16 << 20
 """Bytes by which the map grows so that a full one can be trimmed: even forgetting writes pages first."""
 
@@ -205,6 +207,32 @@ class Environment:
             stat = transaction.stat(self.databases[name])
         count = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
         return int(count * stat["psize"])
+
+    def unname(self, keys: dict[str, Sequence[bytes]]) -> None:
+        """Have no tree keep a deleted key between its pages; wider around it each time it still does.
+
+        Args:
+            keys: by database.
+        """
+        for radius in _RADII:
+            with self._gate.shared(), translated_errors(self.folder):
+                found = lmdb_erasing.between_pages(
+                    self._env, self.folder / DATA, {key for some in keys.values() for key in some}
+                )
+            if not found:
+                return
+            for name, some in keys.items():
+                for key in found.intersection(some):
+                    self._write_anew(name, key, radius)
+
+    def _write_anew(self, name: str, key: bytes, radius: int) -> None:
+        for _ in range(_GROWTHS):
+            try:
+                with self.transaction(write=True) as transaction:
+                    lmdb_erasing.write_anew_around(transaction, self.databases[name], key, radius)
+                return
+            except StateFull:
+                self.resize()
 
     def erase(self) -> int:
         """Overwrite what deleted records have left in the file; returns bytes.

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import lmdb
 import numpy as np
@@ -24,6 +26,7 @@ from freshet.core.errors import StateError
 PATIENCE = 30.0
 """Seconds that readers of earlier moments are waited for; requests read for microseconds."""
 _POLL = 0.01
+_BRANCH = 1
 _STRETCH = 256
 """Pages written at once."""
 
@@ -44,6 +47,35 @@ def erase(env: lmdb.Environment, path: Path, patience: float = PATIENCE) -> int:
             done = _overwrite(file.fileno(), path)
             os.fsync(file.fileno())
     return done
+
+
+def between_pages(env: lmdb.Environment, path: Path, keys: Collection[bytes]) -> set[bytes]:
+    """Keys that stand between pages: a tree keeps those that once began a page, after they are deleted."""
+    with env.begin(write=True):  # nobody writes meanwhile; it ends without a change
+        found = reached(path)
+        size = found.root.size
+        content = np.memmap(path, np.uint8, "r", shape=(len(found.used), size))
+        pages = [content[page].tobytes() for page in np.flatnonzero(found.nodes).tolist()]
+    branches = b"".join(page for page in pages if PAGE.unpack_from(page)[2] & _BRANCH)
+    return {key for key in keys if key in branches}
+
+
+def write_anew_around(transaction: lmdb.Transaction, database: Any, key: bytes, radius: int) -> None:
+    """Take so many records before and behind a key out and put them in again: pages begin anew there."""
+    cursor = transaction.cursor(database)
+    there = cursor.set_range(key) or cursor.last()
+    for _ in range(radius if there else 0):
+        if not cursor.prev():
+            there = cursor.first()
+            break
+    records: list[tuple[bytes, bytes]] = []
+    while there and len(records) < 2 * radius:
+        records.append((bytes(cursor.key()), bytes(cursor.value())))
+        there = cursor.next()
+    for found, _ in records:
+        transaction.delete(found, db=database)
+    for found, value in records:
+        transaction.put(found, value, db=database)
 
 
 def _wait_for_readers(env: lmdb.Environment, path: Path, patience: float) -> None:

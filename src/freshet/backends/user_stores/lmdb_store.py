@@ -78,9 +78,10 @@ class LmdbUserStore:
             return Erased(0, 0, 0)
         with self._file.transaction(write=True) as transaction:
             histories = [transaction.delete(user, db=self._file.databases["users"]) for user in users]
-        events, impressions = self.events.erase(mine), self.impressions.erase(mine)
+        identities, impressions = self.events.erase(mine), self.impressions.erase(mine)
+        self._file.unname({"users": users, "identities": [one for one in identities if one]})
         self._file.erase()
-        return Erased(sum(histories), events, impressions)
+        return Erased(sum(histories), len(identities), len(impressions))
 
     def close(self) -> None:
         """Let go of the file; the last one in this process closes it."""
@@ -149,26 +150,30 @@ class LmdbJournal:
             self._file.resize()
             self._trim(upto)
 
-    def erase(self, mine: Callable[[bytes], bool]) -> int:
-        """Delete the entries whose bodies are `mine`, and their identities; returns how many."""
-        gone, after = 0, 0
+    def erase(self, mine: Callable[[bytes], bool]) -> list[bytes]:
+        """Delete the entries whose bodies are `mine`; returns the identity of each, b'' where it has none."""
+        gone: list[bytes] = []
+        after = 0
         while entries := self.read(after, _TOGETHER):
             after = entries[-1].position
             positions = [entry.position for entry in entries if mine(entry.body)]
             if positions:
                 with self._file.transaction(write=True) as transaction:
-                    gone += sum(self._delete(transaction, position) for position in positions)
+                    deleted = [self._delete(transaction, position) for position in positions]
+                gone += [one for one in deleted if one is not None]
         return gone
 
-    def _delete(self, transaction: Transaction, position: int) -> bool:
+    def _delete(self, transaction: Transaction, position: int) -> bytes | None:
         at = _POSITION.pack(position)
         data = transaction.get(at, db=self._entries)
         if data is None:  # trimmed meanwhile
-            return False
+            return None
         entry = unsealed(self._name, at, data)
-        if entry[0]:
-            transaction.delete(entry[1 : 1 + entry[0]], db=self._identities)
-        return bool(transaction.delete(at, db=self._entries))
+        identity = entry[1 : 1 + entry[0]]
+        if identity:
+            transaction.delete(identity, db=self._identities)
+        transaction.delete(at, db=self._entries)
+        return identity
 
     def _append(self, transaction: Transaction, position: int, entry: bytes) -> None:
         at = _POSITION.pack(position)

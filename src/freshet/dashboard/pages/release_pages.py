@@ -50,6 +50,7 @@ def release(visit: Visit) -> Values:
             return None, error.message
 
     known, damage = visit.cached("drives", found.number, make=drives)
+    rollbacks = visit.cached("rollbacks", make=ws.decisions.rollbacks)
     others = [number for number in ws.releases.numbers()[::-1] if number != found.number]
     return {
         "release": found,
@@ -59,7 +60,7 @@ def release(visit: Visit) -> Values:
         "damage": damage,
         "others": others[:CHOICES],
         "against": current if current != found.number else found.previous,
-        "changes": [(one, back) for one, back in ws.decisions.rollbacks() if back.release == found.number],
+        "changes": [(one, back) for one, back in rollbacks if back.release == found.number],
     }
 
 

@@ -25,7 +25,10 @@ FOLDER = ".bucket"
 STATE = "checkout.json"
 LEASE = "LEASE"
 LOCAL = frozenset(
-    {LEASE, "SCHEDULER", "state", "cache", "replay", "cadence", "drift", "trainings", "damaged", "logs"}
+    {
+        *(LEASE, "SCHEDULER", "state", "cache", "replay", "cadence", "drift", "trainings", "damaged"),
+        *("logs", "alerts"),
+    }
 )
 """Names in a workspace that don't go into the bucket; nor does what begins with a dot."""
 STAYING = frozenset({"work", "days"})
