@@ -18,8 +18,8 @@ APART = ("backup", "privacy")
 NOTES = ".backup"
 """What is known of the files since the last backup; can be deleted."""
 FOLDERS = (
-    "items", "interests", "assignments", "screens", "transitions", "models", "priors", "gates", "sequences", "texts",
-    "content", "itemmodels", "rankers", "tables", "overlays", "user_rows", "feedback",
+    "items", "interests", "assignments", "screens", "transitions", "models", "priors", "gates", "sequences",
+    "texts", "content", "itemmodels", "rankers", "tables", "overlays", "user_rows", "feedback",
     "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "experiments",
     "batches", "hosted", "answers", "exports",
 )  # fmt: skip

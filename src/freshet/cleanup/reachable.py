@@ -32,8 +32,8 @@ from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
 NEWEST = {
-    "interests": 3, "models": 3, "sequences": 3, "itemmodels": 3, "transitions": 3, "items": 1, "tables": 1, "screens": 1,
-    "user_rows": 1, "feedback": 1,
+    "interests": 3, "models": 3, "sequences": 3, "itemmodels": 3, "transitions": 3, "items": 1, "tables": 1,
+    "screens": 1, "user_rows": 1, "feedback": 1,
 }  # fmt: skip
 """So many of a kind stay, whoever needs them."""
 
