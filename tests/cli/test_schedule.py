@@ -25,8 +25,9 @@ Start = Callable[..., "subprocess.Popen[str]"]
 def copy(shop: Path, tmp_path: Path) -> Path:
     """A workspace without releases and runs: all is due."""
     root = tmp_path / "shop"
+    shutil.copytree(shop.parent / "world", tmp_path / "world")
     shutil.copytree(shop, root)
-    for name in ("runs", "releases"):
+    for name in ("runs", "releases", "tables", "overlays", "transitions", "days"):
         shutil.rmtree(root / name)
     (root / "CURRENT").unlink()
     return root
