@@ -8,8 +8,8 @@ A workspace with a log of 100 days, a state of every user's history and a journa
 release: counts, tables and models are not in it. `import_seconds` is the import of the log as it is;
 `hashed` and `with_tombstones` (1,000 of them) are the same import with `[privacy] hash_users`, and where
 people are refused. `forget_seconds`: median of `--rounds` people, one after another; `spread` = slowest /
-fastest. `erase_seconds` of it is the user store's part, while which events wait; `search_mb_s` is what the
-search of every byte does. `load` is that of the machine before.
+fastest. `erase_seconds` of it is the user store's part, for some of which events wait; `search_mb_s` is what
+the search of every byte does. `load` is that of the machine before.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import pytest
 from freshet import operations, pipeline
 from freshet.core.errors import FreshetError, GateFailed
 from freshet.core.types import AsOf
+from freshet.dashboard import live_run
 from freshet.stages.table import churn_gate
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
@@ -196,3 +197,20 @@ def test_the_log_of_a_run_is_kept_and_bounded(copy: Workspace) -> None:
     assert "it is over" in page
     assert "do something else" in page
     assert "Nothing was published" in page
+
+
+def test_the_stream_of_a_run_ends_with_it_and_streams_are_bounded(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor = Visitor(shop.root)
+    found = visitor.get("runs/00003/live")
+    assert found.headers["content-type"].startswith("text/event-stream")
+    assert found.headers["content-security-policy"]
+    assert [line for line in found.text.splitlines() if line.startswith("event")] == [
+        "event: live",
+        "event: ended",
+    ]
+    assert "release 2 is current" in found.text
+    visitor.get("runs/00099/live", 404)
+    monkeypatch.setattr(live_run, "MOST", 0)
+    assert "no more" in visitor.get("runs/00003/live", 503).text

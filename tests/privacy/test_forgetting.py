@@ -6,10 +6,12 @@ import shutil
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from freshet import operations
+from freshet.backends.local_store import LocalStore
 from freshet.core.types import user_key, user_number
 from freshet.doctor import check
 from freshet.pipeline import refresh
@@ -18,6 +20,7 @@ from freshet.serving import Event, Query
 from freshet.stages import transitions
 from freshet.stages.events import EventLog
 from freshet.stages.transitions.format import load_counted
+from freshet.storage.durable import make_folder
 from freshet.storage.workspace import Workspace
 from freshet.wiring import existing_user_store, open_recommender, open_workspace
 from tests.pipeline.world import approving
@@ -53,8 +56,6 @@ def forgotten(ws: Workspace, *people: str, block: bool = False) -> Forgotten:
 
 
 def test_nothing_is_left(shop: Workspace) -> None:
-    (shop.root / "events.parquet").unlink()  # sources are their owner's
-    (shop.root / "more.csv").unlink()
     before = look(shop, [MARKED])
     places = {trace.path.split("/")[0] for trace in before.searched.traces}
     assert {"events", "quarantine", "impressions", "state", "days", "user_rows", "runs", ".drafts"} <= places
@@ -70,6 +71,7 @@ def test_nothing_is_left(shop: Workspace) -> None:
     for name, content in all_bytes(shop.root).items():
         for needle in (MARKED.encode(), user_key(MARKED), user_number(MARKED).to_bytes(8, "little")):
             assert needle not in content, name
+    (shop.root / "events.parquet").unlink()  # sources are their owner's
     for path in shop.root.rglob("*.parquet"):
         table = pq.read_table(path)
         for column in table.columns:
@@ -166,3 +168,22 @@ def test_a_running_server_lets_go(shop: Workspace) -> None:
     assert recommender.record([Event("another", "i5", clock, 9.0)])[0].status == "recorded"
     assert look(open_workspace(shop.root), [MARKED]).searched.traces == ()
     recommender.close()
+
+
+def test_tables_that_name_users_by_number_are_cleaned(shop: Workspace) -> None:
+    """Alone, and as a part of an artifact, whose checksums hold again."""
+    rows = pa.table({"user": pa.array([user_number(MARKED), 7], pa.uint64()), "n": [1, 2]})
+    judged = shop.root / "replay" / "judged.parquet"
+    make_folder(judged.parent)
+    pq.write_table(rows, judged)
+    rows = rows.replace_schema_metadata({b"judged": b"2"})
+    store = LocalStore(shop.root / "replay")
+    with store.create("results", "0123456789abcdef") as draft:
+        pq.write_table(rows, draft.path / "moves.parquet")
+    assert forgotten(shop).removed["result_rows"] == 2
+    assert pq.read_table(judged)["user"].to_pylist() == [7]
+    artifact = store.find("results", "0123456789abcdef")
+    assert artifact is not None
+    left = pq.read_table(artifact.path / "moves.parquet")
+    assert left["user"].to_pylist() == [7]
+    assert (left.schema.metadata or {})[b"judged"] == b"2"

@@ -74,13 +74,14 @@ def make(ws: Workspace, store: ObjectStore, place: str, keep: int, now: datetime
     make_folder(notes)
     keys = safekeeping.keys_of(ws.root, apart)
     with lease(notes / "LEASE", "backup", wait=ws.wait), tempfile.TemporaryDirectory(dir=notes) as scratch:
-        sealed_file.slot_of(keys)  # there are keys from now on, and their copy
-        last = _last(store, place, keys)
-        sender = _Sender(ws, store, keys, Path(scratch), dict(last.files) if last else {})
-        _fetch(ws)
-        sender.send(early=True)
+        sender = _Sender(ws, store, keys, Path(scratch), {})
+        if ws.bucket is None:
+            sender.known = _last(store, place, keys)
+            sender.send(early=True)
         with ws.hold("backup", tell=False):
-            _fetch(ws)
+            if ws.bucket is not None:  # only under the lease are keys that are made here written back
+                ws.bucket.fetch_all()
+                sender.known = _last(store, place, keys)
             files = sender.send(early=False)
             moment = now.astimezone(UTC)
             id = f"{moment:%Y%m%dT%H%M%SZ}-{token_hex(3)}"
@@ -96,8 +97,9 @@ def make(ws: Workspace, store: ObjectStore, place: str, keep: int, now: datetime
     return Made(id, len(files), size, sender.files, sender.bytes, len(keys), apart, tidied)
 
 
-def _last(store: ObjectStore, place: str, keys: UserKeys) -> BackupIndex | None:
-    """The latest backup, which has to be of this workspace."""
+def _last(store: ObjectStore, place: str, keys: UserKeys) -> dict[str, Kept]:
+    """Files of the latest backup, which has to be of this workspace."""
+    sealed_file.slot_of(keys)  # there are keys from now on, and their copy
     ids = backup_index.listed(store)
     last = backup_index.read(store, ids[-1], place) if ids else None
     if last is not None and last.keys != keys.id:
@@ -105,12 +107,7 @@ def _last(store: ObjectStore, place: str, keys: UserKeys) -> BackupIndex | None:
             f"{place} holds backups of {last.workspace}, encrypted with other keys",
             hint="name another place: each workspace has its own",
         )
-    return last
-
-
-def _fetch(ws: Workspace) -> None:
-    if ws.bucket is not None:
-        ws.bucket.fetch_all()
+    return dict(last.files) if last is not None else {}
 
 
 @dataclass

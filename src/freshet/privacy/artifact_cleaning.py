@@ -150,16 +150,33 @@ def _clean_overlay(store: LocalStore, version: str, names: Names, done: Cleaned)
 
 
 def clean_results(root: Path, names: Names, columns: config.Columns) -> int:
-    """Take rows of people out of Parquet files that no other step knows, such as those of replays."""
+    """Take rows of people out of Parquet files that no other step knows, such as those of replays.
+
+    One that is an artifact's changes places with the artifact as a whole.
+    """
     gone, rows = 0, OfPeople(names.ids, columns)
     for path in sorted(root.rglob("*.parquet")):
         found = list(of_parquet(path, names, rows))
         if any(count for _, count in found):
-            gone += _without_rows(path, names)
-            _reseal(path)
+            artifact = _artifact_of(path)
+            if artifact is None:
+                gone += _without_rows(path, names)
+                continue
+            with _rewriting(LocalStore(artifact.folder.parent.parent), artifact) as draft:
+                shutil.copytree(artifact.folder, draft.path, dirs_exist_ok=True)
+                (draft.path / MANIFEST).unlink()
+                gone += _without_rows(draft.path / path.relative_to(artifact.folder), names)
         elif found:
             path.unlink()  # it can't be read, so nobody can tell whose rows it holds
     return gone
+
+
+def _artifact_of(path: Path) -> Artifact | None:
+    """The artifact that a file belongs to; None where it lies by itself."""
+    for folder in path.parents:
+        if (folder / MANIFEST).exists():
+            return LocalStore(folder.parent.parent).find(folder.parent.name, folder.name)
+    return None
 
 
 def _without_rows(path: Path, names: Names) -> int:
@@ -171,19 +188,6 @@ def _without_rows(path: Path, names: Names) -> int:
     with written(path) as aside:
         pq.write_table(table.filter(pa.array(~mine)), aside, compression="zstd")
     return int(mine.sum())
-
-
-def _reseal(path: Path) -> None:
-    """Where a file is an artifact's, bring the checksums of its manifest up to date."""
-    for folder in path.parents:
-        if (folder / MANIFEST).exists():
-            store = LocalStore(folder.parent.parent)
-            artifact = store.find(folder.parent.name, folder.name)
-            if artifact is not None:
-                with _rewriting(store, artifact) as draft:
-                    shutil.copytree(folder, draft.path, dirs_exist_ok=True)
-                    (draft.path / MANIFEST).unlink()
-            return
 
 
 @contextmanager

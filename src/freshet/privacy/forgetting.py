@@ -23,6 +23,7 @@ from freshet.privacy.made_with import Made, made_with
 from freshet.privacy.person import MOST, Names, Person
 from freshet.privacy.traces import Searched, Trace, search
 from freshet.stages.events import log_forgetting, refused_rows
+from freshet.stages.events.step import located
 from freshet.storage import user_ids as persons
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.ledger import Run
@@ -32,6 +33,7 @@ from freshet.storage.workspace import Workspace
 _PLACES = "replay"
 """Folder of replays, whose rooms are workspaces of their own."""
 _RESULTS = ("replay", "cadence", "drift")
+"""Folders of tables that name users by number."""
 _TRIES = 3
 """Times that the user store is gone through: a server may be in the middle of a request when it begins."""
 
@@ -71,7 +73,8 @@ def look(ws: Workspace, given: Sequence[str]) -> Forgotten:
     names = Names(found)
     if ws.bucket is not None:
         ws.bucket.fetch_all()
-    searched = search(ws.root, names, ws.config.events.columns, ws.reporter.progress("search"))
+    columns, progress = ws.config.events.columns, ws.reporter.progress("search")
+    searched = search(ws.root, names, columns, progress, _sources(ws))
     made = made_with(ws, log_forgetting.events_of(ws.source, names.stored)[0]) if searched.traces else []
     known = tuple(one.person for one in found) if people.secret else ()
     return Forgotten("", known, {}, searched, outside(ws), made)
@@ -207,7 +210,8 @@ class _Work:
         """Search everything; what a request that was going on has put into the store, go through again."""
         for _ in range(_TRIES):
             self.run.say("searching every file for what is left")
-            found = search(self.ws.root, self.names, self._columns, self.run.progress("search"))
+            progress, sources = self.run.progress("search"), _sources(self.ws)
+            found = search(self.ws.root, self.names, self._columns, progress, sources)
             if not any(trace.path.startswith("state/") for trace in found.traces):
                 break
             self._erase()
@@ -246,6 +250,19 @@ def _receipt(
         "made_with": [asdict(one) for one in made],
     }
     return receipts.keep(ws.root, receipts.sign(ws.root, content), f"{run.record.id}-forget")
+
+
+def _sources(ws: Workspace) -> frozenset[Path]:
+    """Source files that lie within the workspace: they are their owner's."""
+    found: set[Path] = set()
+    for name in ws.config.events.files:
+        place = located(ws, name)
+        if isinstance(place, Path) and place.is_dir() and place != ws.root:
+            found.update(place.rglob("*"))
+        elif isinstance(place, Path) and place != ws.root:
+            root = Path(place.absolute().anchor)
+            found.update([place, *root.glob(str(place.absolute().relative_to(root)))])
+    return frozenset(found)
 
 
 def outside(ws: Workspace) -> tuple[str, ...]:

@@ -52,9 +52,19 @@ class Searched:
     traces: tuple[Trace, ...]
 
 
-def search(root: Path, names: Names, columns: config.Columns, progress: Progress = silent) -> Searched:
-    """Look into every file below a folder but `privacy/` and the settings; links are not followed."""
-    paths = list(_files(root))
+def search(
+    root: Path,
+    names: Names,
+    columns: config.Columns,
+    progress: Progress = silent,
+    sources: frozenset[Path] = frozenset(),
+) -> Searched:
+    """Look into every file below a folder but `privacy/` and the settings; links are not followed.
+
+    Args:
+        sources: files that are their owner's, and are left out.
+    """
+    paths = [path for path in _files(root) if path not in sources]
     found: list[Trace] = []
     size = 0
     rows = OfPeople(names.ids, columns)

@@ -371,3 +371,27 @@ def test_an_artifact_that_was_removed_does_not_come_back_in_part(bucket: Objects
     assert reader.bucket is not None
     reader.bucket.pull()
     assert reader.store.versions("tables") == []
+
+
+def test_an_artifact_goes_with_those_of_its_files_that_were_never_fetched(
+    bucket: Objects, tmp_path: Path
+) -> None:
+    here, there = (machine(tmp_path / name, MemoryStore(bucket)) for name in ("here", "there"))
+    with here.hold("make"):
+        for version in ("old", "new"):
+            with here.store.create("tables", version) as draft:
+                (draft.path / "large").write_bytes(b"x" * 200_000)
+                (draft.path / "small").write_bytes(b"x")
+    assert there.bucket is not None
+    with there.hold("gc"):
+        assert not (there.root / "tables" / "old" / "large").exists()
+        there.bucket.let_go("tables", "old")
+        shutil.rmtree(there.root / "tables" / "old")
+    index = read_index(MemoryStore(bucket), URL)
+    assert index is not None
+    assert {path for path in index.files if path.startswith("tables/")} == {
+        f"tables/new/{name}" for name in ("large", "manifest.json", "small")
+    }
+    assert here.bucket is not None
+    here.bucket.pull()
+    assert here.store.versions("tables") == ["new"]

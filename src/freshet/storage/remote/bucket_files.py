@@ -84,7 +84,7 @@ class BucketFiles:
             self.checkout.load()
         if writer is not None or not is_held(self.checkout.root / "LEASE"):
             self._match()
-            self.checkout.save()
+            self.checkout.save(self.base.artifacts)
         else:
             self._add()
         return self.base
@@ -133,7 +133,7 @@ class BucketFiles:
                     self.superseded |= before
                     for path in [path for path, entry in mine.items() if entry is None]:
                         self.checkout.forget(path)
-                    self.checkout.save()
+                    self.checkout.save(self.base.artifacts)
                     return True
                 self._rebase(mine, small=small)
             raise StoreUnreachable(
@@ -157,7 +157,7 @@ class BucketFiles:
                     f"there is a workspace at {self.url} already",
                     hint="use it as it is, or choose another URL",
                 )
-            self.checkout.save()
+            self.checkout.save(self.base.artifacts)
 
     def _read(self) -> Index:
         found = read_index(self.store, self.url)

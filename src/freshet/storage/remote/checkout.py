@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,12 +22,21 @@ from freshet.storage.remote.bucket_index import Entry
 from freshet.storage.remote.database_copies import DATABASE, SIDES, copy_of, stamp_of
 
 FOLDER = ".bucket"
-STATE = "checkout.json"
+STATE, SHARED = "checkout.json", "artifacts.json"
 LEASE = "LEASE"
 LOCAL = frozenset(
     {
-        *(LEASE, "SCHEDULER", "state", "cache", "replay", "cadence", "drift", "trainings", "damaged"),
-        *("logs", "alerts"),
+        LEASE,
+        "SCHEDULER",
+        "state",
+        "cache",
+        "replay",
+        "cadence",
+        "drift",
+        "trainings",
+        "damaged",
+        "logs",
+        "alerts",
     }
 )
 """Names in a workspace that don't go into the bucket; nor does what begins with a dot."""
@@ -51,6 +60,7 @@ class Checkout:
         self.root = root
         self.folder = folder or root / FOLDER
         self._known: dict[str, tuple[Stamp, Entry]] = {}
+        self._shared: frozenset[str] = frozenset()  # artifacts that the index had when it was last compared
 
     @property
     def _copies(self) -> Path:
@@ -58,7 +68,9 @@ class Checkout:
 
     def load(self) -> None:
         """What the files were, as the last process left it; nothing where that can't be read."""
-        self._known = {}
+        self._known, self._shared = {}, frozenset()
+        with suppress(ArtifactError, TypeError):
+            self._shared = frozenset(read_json(self.folder / SHARED))
         with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             content = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
             self._known = {
@@ -66,8 +78,11 @@ class Checkout:
                 for path, (stamp, size, checksum) in content.items()
             }
 
-    def save(self) -> None:
-        """Let the next process know what the files are."""
+    def save(self, shared: Iterable[str] = ()) -> None:
+        """Let the next process know what the files are, and which artifacts the index has."""
+        if frozenset(shared) != self._shared:
+            self._shared = frozenset(shared)
+            write_text(self.folder / SHARED, json.dumps(sorted(self._shared)))
         content = {path: [stamp, entry.size, entry.sha256] for path, (stamp, entry) in self._known.items()}
         write_text(self.folder / STATE, json.dumps(content, separators=(",", ":")))
 
@@ -137,12 +152,12 @@ class Checkout:
     def sealed(self, path: str, known: Mapping[str, Entry]) -> bool:
         """Whether a file that the index doesn't have is of use: of a whole artifact, committed here.
 
-        One that the index had before, of which the large files never came here, is none.
+        One that the index had before is none: it was deleted elsewhere.
         """
         top, *rest = path.split("/")
         if top in STAYING:
             return True
-        if len(rest) < 2 or f"{top}/{rest[0]}/{MANIFEST}" in known:
+        if len(rest) < 2 or f"{top}/{rest[0]}/{MANIFEST}" in known or f"{top}/{rest[0]}" in self._shared:
             return False
         return _is_whole(self.root / top / rest[0])
 
