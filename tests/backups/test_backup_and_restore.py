@@ -56,7 +56,7 @@ def restore(source: Path, into: Path, keys: Path | None, id: str = "") -> backup
 
 
 def files(root: Path) -> dict[str, bytes]:
-    apart = (".backup", "backup", "state", "LEASE", ".drafts")
+    apart = (".backup", "backup", "state", "LEASE", ".drafts", "logs")
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))

@@ -18,8 +18,8 @@ APART = ("backup", "privacy")
 NOTES = ".backup"
 """What is known of the files since the last backup; can be deleted."""
 FOLDERS = (
-    "items", "interests", "assignments", "transitions", "models", "priors", "gates", "sequences", "texts",
-    "content", "itemmodels", "rankers", "tables", "overlays", "user_rows", "feedback",
+    "items", "interests", "assignments", "screens", "transitions", "models", "priors", "gates", "sequences",
+    "texts", "content", "itemmodels", "rankers", "tables", "overlays", "user_rows", "feedback",
     "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "experiments",
     "batches", "hosted", "answers", "exports",
 )  # fmt: skip
@@ -27,6 +27,8 @@ FILES = ("keys.json", "CURRENT", "FORMAT")
 """Beside those that end so."""
 _ENDS = (".toml", ".jinja")
 STATE = "state"
+MANY_USERS = ("user_rows", "screens")
+"""Artifacts that tell of many users at once; the next run makes them again."""
 
 
 class Kind(StrEnum):
@@ -45,6 +47,10 @@ class Kind(StrEnum):
     STATE = "state"
 
 
+MANY_USERS = ("user_rows", "screens")
+"""Artifacts that tell of many users at once; the next run makes them again."""
+
+
 def kind_of(path: str) -> Kind:
     """How a file of a workspace is kept."""
     top = path.split("/")[0]
@@ -52,7 +58,7 @@ def kind_of(path: str) -> Kind:
         tables = {"events": Kind.EVENTS, "days": Kind.COUNTED, "impressions": Kind.SHOWN}
         if top in tables:
             return tables[top]
-    if top in ("user_rows", "quarantine") or path.startswith("runs/error-"):
+    if top in MANY_USERS or top == "quarantine" or path.startswith("runs/error-"):
         return Kind.SHARED
     return Kind.STATE if top == STATE else Kind.PLAIN
 

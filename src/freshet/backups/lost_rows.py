@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from freshet.backends.local_store import LocalStore, write_manifest
+from freshet.backups.contents import MANY_USERS
 from freshet.core.time import DAY, day_name
 from freshet.stages.events import snapshots
 from freshet.stages.events.event_days import DayFile
@@ -100,9 +101,11 @@ def _sizes(name: str, table: pa.Table) -> dict[str, Filed]:
 
 
 def _settle_rows(root: Path, changed: Changed) -> None:
-    gone = {path.split("/")[1] for path in changed.files if path.startswith("user_rows/")}
-    for version in gone:
-        shutil.rmtree(root / "user_rows" / version, ignore_errors=True)
+    lost = {path.rsplit("/", 1)[0] for path in changed.files}
+    artifacts = {"/".join(path.split("/")[:2]) for path in lost if path.split("/")[0] in MANY_USERS}
+    for artifact in artifacts:
+        shutil.rmtree(root / artifact, ignore_errors=True)
+    gone = {name.partition("/")[2] for name in artifacts if name.startswith("user_rows/")}
     releases = Releases(root)
     for number in releases.numbers() if gone else ():
         release = releases.get(number)

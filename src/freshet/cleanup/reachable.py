@@ -33,13 +33,13 @@ from freshet.storage.workspace import Workspace
 
 NEWEST = {
     "interests": 3, "models": 3, "sequences": 3, "itemmodels": 3, "transitions": 3, "items": 1, "tables": 1,
-    "user_rows": 1, "feedback": 1,
+    "screens": 1, "user_rows": 1, "feedback": 1,
 }  # fmt: skip
 """So many of a kind stay, whoever needs them."""
 
 KINDS = (
     "user_rows", "feedback", "overlays", "rankers", "itemmodels", "tables", "gates", "models", "sequences",
-    "content", "texts", "transitions", "assignments", "interests", "items",
+    "content", "texts", "screens", "transitions", "assignments", "interests", "items",
 )  # fmt: skip
 """Of artifacts that are ever deleted, those that need others before these."""
 

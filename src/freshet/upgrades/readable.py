@@ -11,6 +11,7 @@ MANIFESTS: dict[str, type[manifests.Manifest]] = {
     "interests": manifests.InterestsManifest,
     "assignments": manifests.AssignmentManifest,
     "transitions": manifests.TransitionsManifest,
+    "screens": manifests.ScreenManifest,
     "models": manifests.ModelManifest,
     "gates": manifests.GatesManifest,
     "sequences": manifests.SequenceManifest,

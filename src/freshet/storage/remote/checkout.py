@@ -26,17 +26,8 @@ STATE, SHARED = "checkout.json", "artifacts.json"
 LEASE = "LEASE"
 LOCAL = frozenset(
     {
-        LEASE,
-        "SCHEDULER",
-        "state",
-        "cache",
-        "replay",
-        "cadence",
-        "drift",
-        "trainings",
-        "damaged",
-        "logs",
-        "alerts",
+        *(LEASE, "SCHEDULER", "state", "cache", "replay", "cadence", "drift", "trainings", "damaged"),
+        *("logs", "alerts"),
     }
 )
 """Names in a workspace that don't go into the bucket; nor does what begins with a dot."""
