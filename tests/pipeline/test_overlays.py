@@ -36,8 +36,9 @@ def known_at(ws: Workspace, moment: AsOf) -> tuple[LogSnapshot, CountFitter]:
 
 @pytest.fixture(scope="module")
 def served(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace that serves a release of a moment after the change."""
-    weekly = (counted.root / "freshet.toml").read_text() + "[schedule]\nrefresh_days = 7\n"
+    """A workspace that serves a release of a moment after the change; new users count like others."""
+    more = "[schedule]\nrefresh_days = 7\n[screen]\nlive_weight = 1.0\n"
+    weekly = (counted.root / "freshet.toml").read_text() + more
     ws = copied(counted, tmp_path_factory.mktemp("served") / "ws", weekly)
     pipeline.refresh(ws, CHANGED, publish=True)
     return ws
