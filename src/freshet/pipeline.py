@@ -14,9 +14,8 @@
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
 computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
 on where it was. What people decide is in `operations`; what is due, or held back, in `due`; who is served
-first, in `experiments.canary`. Rows of single users are made beside the table (`stages.users`). When a run
-ends, what it published is given to others (`exports`), and servers are told of it (`tracking`); events also
-come by `streaming`. `wiring` says where a workspace lies (`storage.remote`) and what computes it.
+first, in `experiments.canary`. When a run ends, what it published is given to others (`exports`), and servers
+are told of it (`tracking`); events also come by `streaming`. `wiring` says where a workspace lies and runs.
 """
 
 from __future__ import annotations

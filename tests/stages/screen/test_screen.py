@@ -50,7 +50,7 @@ def test_a_premiere_goes_through() -> None:
 
 def test_moves_from_one_interest_to_another_are_bounded_by_themselves() -> None:
     """Few enough for the successor's own bound, too many for the pair's."""
-    many = usual(new=80)
+    many = usual(established=80, new=80)
     many[0]["last"][many[1] & (many[0]["last"] == 5)] = 6  # new users don't come from there
     held = screened(joined(many, crowd(10, last=5)))
     assert (held.moves["last"] == 5).sum() >= 5
@@ -104,6 +104,12 @@ def test_one_more_user_adds_one_move_at_most() -> None:
 
 def test_a_log_that_has_just_begun_is_not_screened() -> None:
     assert len(screened(crowd(10)).moves) == 0
+
+
+def test_where_most_users_are_new_nothing_is_screened() -> None:
+    """Of a young platform they are what there is to learn from: a flood of them is no campaign."""
+    assert len(screened(joined(usual(established=10, new=40), crowd(300))).moves) == 0
+    assert len(screened(joined(usual(established=40, new=40), crowd(300))).moves) > 200
 
 
 def test_what_was_held_back_is_read_as_it_was_written(tmp_path: Path) -> None:

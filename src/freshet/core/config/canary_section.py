@@ -22,7 +22,7 @@ class CanaryConfig(Section):
         1.0,
         gt=0,
         le=28,
-        description="so long at most; a release that nothing speaks against then serves everybody",
+        description="so long at most; a release that nothing speaks against serves everybody then",
     )
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         ("satisfied",), description="names of metrics that it must not harm (`freshet experiment` lists them)"

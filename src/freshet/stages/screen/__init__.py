@@ -4,8 +4,8 @@
 `format` keeps it. `step` gives the pipeline a log without it; the log itself keeps every event.
 """
 
-from freshet.stages.screen.bounds import PAIRS, Limits
+from freshet.stages.screen.bounds import MATURE, PAIRS, Limits
 from freshet.stages.screen.held_back import Burst, HeldBack
 from freshet.stages.screen.scan import scan
 
-__all__ = ["PAIRS", "Burst", "HeldBack", "Limits", "scan"]
+__all__ = ["MATURE", "PAIRS", "Burst", "HeldBack", "Limits", "scan"]

@@ -26,6 +26,9 @@ LONG = 4.0
 """The long half-life, by which usual shares are known, in short ones."""
 SETTLED = 2.0
 """Moves per interest, decayed, before anything is usual: a log that has just begun is not screened."""
+MATURE = 0.4
+"""Share of the moves that counted so far (long half-life) which established users must have made. Where most
+users are new, new users are what the log has to learn from, and nobody is there to bear them out."""
 PULL = 20.0
 """Pseudo-counts that pull what follows an interest to what is taken up at all."""
 CAUTION = 5.0
@@ -172,7 +175,8 @@ def _decide(day, own, given, sums, since, trusted, kept):  # type: ignore[no-unt
         came[successor[row]] += 1
         if 0 <= last[row] < rows:
             came_pairs[last[row], successor[row]] += 1
-    if (fresh[1].sum() + old[1].sum()) * long > SETTLED * len(trusted):
+    settled, steady = fresh[1].sum() + old[1].sum(), old[1].sum()
+    if settled * long > SETTLED * len(trusted) and steady >= MATURE * settled:
         allowed = _allowed(came, borne, fresh, old, short, long, growth, chance, few)
         for row in order:
             a, s = last[row], successor[row]

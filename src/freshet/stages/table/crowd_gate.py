@@ -2,7 +2,8 @@
 
 Looked at are the rows of users without an interest and with one. A first place is in question where the
 interest was not among the row's first five before. It rests on new users where it is not among the first five
-either when only established users are counted. What is held back (`stages.screen`) is in neither.
+either when only established users are counted. What is held back (`stages.screen`) is in neither. Where most
+moves are new users', as on a young log, nothing is judged: nobody is there to bear them out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from freshet.core.time import DAY, day_name
 from freshet.core.types import Interests
 from freshet.run_context import RunContext
 from freshet.stages import counts, table
+from freshet.stages.screen import MATURE
 from freshet.stages.screen.step import established_of
 from freshet.stages.table.churn_gate import verdict
 from freshet.stages.table.format import open_scorer
@@ -74,8 +76,14 @@ def halt_on_crowd(ctx: RunContext, made: Artifact, companions: Companions) -> No
     if old is None or current.interests != ctx.log.interests_version:
         return
     with run.step("crowd") as step:
-        found, rows = resting(ctx, old, made)
-        step.details = {"rows": rows, "resting": [asdict(one) for one in found[:NAMED]], "found": len(found)}
+        share = borne_out(ctx)
+        found, rows = resting(ctx, old, made) if share >= MATURE else ([], 0)
+        step.details = {
+            "rows": rows,
+            "resting": [asdict(one) for one in found[:NAMED]],
+            "found": len(found),
+            "established": share,
+        }
     if not found:
         return
     first = found[0]
@@ -101,6 +109,14 @@ def halt_on_crowd(ctx: RunContext, made: Artifact, companions: Companions) -> No
         hint=f"`freshet approve {run.record.id}` publishes the table, `freshet reject {run.record.id}` "
         "drops it; the current release keeps serving",
     )
+
+
+def borne_out(ctx: RunContext) -> float:
+    """The established users' share of the last window's moves; 0 without moves."""
+    log = ctx.log
+    moves = log.transitions.records(log.as_of.minus(log.scales.window_days), log.as_of)
+    known = established_of(ctx.ws, log).on(moves["user"], moves["time"] // DAY)
+    return float(known.mean()) if len(known) else 0.0
 
 
 def resting(ctx: RunContext, old: Artifact, made: Artifact) -> tuple[list[Resting], int]:
