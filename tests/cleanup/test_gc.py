@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet import doctor, operations, pipeline
-from freshet.cleanup import collect_garbage, keep
+from freshet.cleanup import collect_garbage, collect_when_due, keep
 from freshet.core.errors import ArtifactError
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.inspect import open_release
@@ -110,3 +111,28 @@ def test_nothing_goes_that_what_stays_needs_whatever_happened(seed: int, keeping
             assert missing_of(history.ws.store, release) == ()
         assert history.ws.releases.numbers() == sorted(kept.releases)
         assert collect_garbage(history.ws, keeping, 30, NOW).counts == {}
+
+
+@pytest.mark.slow
+def test_the_scheduler_collects_every_so_many_days(busy: Workspace, tmp_path: Path) -> None:
+    text = (busy.root / "freshet.toml").read_text()
+    never = copied(busy, tmp_path / "never")
+    assert collect_when_due(never, datetime.now(UTC)) is None
+    ws = copied(busy, tmp_path / "shop", text + "[schedule]\ngc_days = 7\n")
+    now = datetime.now(UTC)
+    assert collect_when_due(ws, now) is not None
+    assert collect_when_due(ws, now + timedelta(days=6)) is None
+    assert collect_when_due(ws, now + timedelta(days=8)) is not None
+    with ws.hold("run"):
+        assert collect_when_due(ws, now + timedelta(days=20)) is None
+
+
+@pytest.mark.slow
+def test_what_a_canary_tries_stays(busy: Workspace, tmp_path: Path) -> None:
+    ws = copied(busy, tmp_path / "shop")
+    arms = (ExperimentArm("control", 0.9, Serves()), ExperimentArm("canary", 0.1, Serves(4)))
+    ws.releases.point_to(3)
+    ws.experiments.start(Experiment("canary-4", "s", arms, 1.0, ("satisfied",), 0, 3, canary=True))
+    collect_garbage(ws, 1, 30, NOW)
+    assert ws.releases.numbers() == [2, 3, 4]
+    parts_of(ws.store, ws.releases.get(4))

@@ -4,7 +4,7 @@ reachable   which releases stay, and the artifacts that they, runs and experimen
 collecting  what else goes, and how it is deleted
 """
 
-from freshet.cleanup.collecting import Collected, collect_garbage
+from freshet.cleanup.collecting import RELEASES, STUDY_DAYS, Collected, collect_garbage, collect_when_due
 from freshet.cleanup.reachable import Kept, keep
 
-__all__ = ["Collected", "Kept", "collect_garbage", "keep"]
+__all__ = ["RELEASES", "STUDY_DAYS", "Collected", "Kept", "collect_garbage", "collect_when_due", "keep"]

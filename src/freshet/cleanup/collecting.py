@@ -12,14 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 from freshet import retention
 from freshet.cleanup.reachable import KINDS, Kept, keep
-from freshet.core.errors import ArtifactError
+from freshet.core.errors import ArtifactError, Busy
 from freshet.doctor.artifact_checks import find_artifacts
 from freshet.doctor.bucket_checks import find_objects
 from freshet.doctor.finding import Finding, size_of
@@ -33,6 +33,10 @@ from freshet.storage.manifests import TextsManifest
 from freshet.storage.releases import DELETED
 from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
 
+COMMAND = "gc"
+"""By which the ledger knows it."""
+RELEASES, STUDY_DAYS = 5, 30
+"""What stays by default: releases before the current one, and days since somebody touched a study."""
 DAY = 24 * 3600.0
 STUDIES = ("cadence", "drift")
 ROOMS = Path("replay", "rooms")
@@ -98,7 +102,7 @@ def collect_garbage(
     if dry_run:
         kept = keep(ws, releases)
         return _summary("", kept, list(_garbage(ws, kept, study_days, "")), retention.Dropped())
-    with ws.run("gc") as run, run.step("gc") as step:
+    with ws.run(COMMAND) as run, run.step(COMMAND) as step:
         kept = keep(ws, releases)
         with run.fenced():
             dropped = retention.apply(ws, now)
@@ -120,6 +124,25 @@ def collect_garbage(
         }
         run.record.release = ws.releases.pointer()
     return summary
+
+
+def collect_when_due(ws: Workspace, now: datetime) -> Collected | None:
+    """`collect_garbage` where the last one began `[schedule] gc_days` ago or more; None where it isn't due.
+
+    Nor is it where another run is writing: the next call tries again.
+    """
+    days = ws.config.schedule.gc_days
+    if not days:
+        return None
+    since = (now - timedelta(days=days)).astimezone(UTC).isoformat(timespec="seconds")
+    for record in reversed(ws.ledger.records()):
+        if record.started <= since:
+            break
+        if record.command == COMMAND and record.outcome == "done":
+            return None
+    with suppress(Busy):
+        return collect_garbage(ws, RELEASES, STUDY_DAYS, now)
+    return None
 
 
 def _garbage(ws: Workspace, kept: Kept, study_days: int, mine: str) -> Iterator[Garbage]:

@@ -62,14 +62,15 @@ def schedule(
 
 def upkeep(ws: Workspace, now: datetime) -> None:
     """What is done beside the runs: after each of them, and every few minutes."""
-    # gc is called here as well, where it is configured
     from freshet.alerting.look import look
+    from freshet.cleanup import collect_when_due
     from freshet.retention import retain_daily
     from freshet.wiring_alerts import live_state, receivers_of
 
     if receivers := receivers_of(ws.config.alerts):
         look(ws, now, receivers, live_state(ws))
     retain_daily(ws, now)
+    collect_when_due(ws, now)
 
 
 def _run(workspace: Path, once: bool, as_json: bool) -> None:

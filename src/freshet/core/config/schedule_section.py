@@ -81,6 +81,11 @@ class ScheduleConfig(Section):
         description="until the first retry; twice as long before each further one, six hours at most, "
         "less up to a half by chance",
     )
+    gc_days: int = Field(
+        0,
+        ge=0,
+        description="every so many days the scheduler deletes what nothing needs, as `freshet gc` does; 0 = never",
+    )
 
     @property
     def zone(self) -> ZoneInfo:
