@@ -92,6 +92,10 @@ def serve(ws: Workspace, marked: str, others: tuple[str, ...] = ("another",), co
 def litter(ws: Workspace, marked: str) -> None:
     """What dead runs, errors and replays leave."""
     (ws.root / "runs" / "error-20240101T000000-abcdef.txt").write_text(f"freshet x\n\nKeyError: {marked!r}\n")
+    log = ws.root / "logs" / "00001.jsonl"
+    log.parent.mkdir(exist_ok=True)
+    said = {"at": "2024-01-01T00:00:00+00:00", "text": f"note: user {marked!r} has 269 of 4,038 events"}
+    log.write_text(json.dumps(said, ensure_ascii=False) + "\n")
     draft = ws.root / ".drafts" / "import-dead"
     draft.mkdir(parents=True)
     shutil.copy(ws.root / "events.parquet", draft)

@@ -1,9 +1,10 @@
-"""Takes people out of what lies beside the data: records of runs, tracebacks, remains of runs that died."""
+"""Takes people out of what lies beside the data: records, logs and tracebacks, remains of runs that died."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from freshet.core import config
 from freshet.core.errors import ArtifactError
 from freshet.privacy.person import Names
 from freshet.privacy.traces import search
+from freshet.storage import run_log
 from freshet.storage.durable import PART, read_json, write_json, write_text
 from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
 
@@ -19,12 +21,12 @@ _OF_SERVERS = ("live-", "histories-")
 _OLD = 3600.0
 _LEASED = ("events", "quarantine", "impressions", "days", "runs", "work")
 """Folders in which only who holds the lease writes: a half-written file there is of a run that died."""
-_MADE_AGAIN = ("work", TRAININGS, "cache", "damaged")
+_MADE_AGAIN = ("work", TRAININGS, "cache", "damaged", run_log.FOLDER)
 """Folders in which a file that names somebody is deleted: what it holds is made again, or of no use."""
 
 
 def clean_texts(ws: Workspace, names: Names) -> int:
-    """Take ids out of records of runs and of tracebacks; returns in how many files there were any."""
+    """Take ids out of records and logs of runs, and of tracebacks; returns how many files had any."""
     done = 0
     for path in ws.ledger.paths():
         try:
@@ -35,13 +37,18 @@ def clean_texts(ws: Workspace, names: Names) -> int:
         if after != before:
             write_json(path, after)
             done += 1
-    for folder in (ws.root, ws.root / "runs"):
-        for path in folder.glob("error-*.txt"):
+    told = (ws.root.glob("error-*.txt"), (ws.root / "runs").glob("error-*.txt"), _run_logs(ws.root))
+    for paths in told:
+        for path in paths:
             text = path.read_text(encoding="utf-8", errors="replace")
             if (after := names.without(text)) != text:
                 write_text(path, after)
                 done += 1
     return done
+
+
+def _run_logs(root: Path) -> Iterator[Path]:
+    return (root / run_log.FOLDER).glob("*.jsonl")
 
 
 def _without(found: Any, names: Names) -> Any:

@@ -112,7 +112,7 @@ class RunLog:
             self._write()
 
     def _append(self, text: str) -> None:
-        line = json.dumps({"at": _now(), "text": text}) + "\n"
+        line = json.dumps({"at": _now(), "text": text}, ensure_ascii=False) + "\n"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         handle = os.open(self._folder / f"{self._run}.jsonl", flags, file_mode())
         try:

@@ -84,7 +84,8 @@ class ScheduleConfig(Section):
     gc_days: int = Field(
         0,
         ge=0,
-        description="every so many days the scheduler deletes what nothing needs, as `freshet gc` does; 0 = never",
+        description="every so many days the scheduler deletes what nothing needs, as `freshet gc` does; "
+        "0 = never",
     )
 
     @property
