@@ -67,7 +67,11 @@ def test_a_bucket_is_backed_up_to_a_bucket(
     assert "holds no user-keys.bin" in again["error"]["message"]
     folder = next((tmp_path / "cache" / "workspaces").iterdir())
     assert answered("restore", safe, tmp_path / "again", "--keys", folder)["release"] == 3
-    assert answered("gc", "-w", url, "--releases", "1")["releases"] == [1, 2, 3]  # the first is an experiment's
+    assert answered("gc", "-w", url, "--releases", "1")["releases"] == [
+        1,
+        2,
+        3,
+    ]  # the first is an experiment's
     assert called("experiment", "stop", "-w", url, "try", "--reason", "done").returncode == 0
     done = answered("gc", "-w", url, "--releases", "1")
     assert done["deleted_releases"] == [1]

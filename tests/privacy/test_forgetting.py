@@ -58,7 +58,17 @@ def forgotten(ws: Workspace, *people: str, block: bool = False) -> Forgotten:
 def test_nothing_is_left(shop: Workspace) -> None:
     before = look(shop, [MARKED])
     places = {trace.path.split("/")[0] for trace in before.searched.traces}
-    assert {"events", "quarantine", "impressions", "state", "days", "user_rows", "runs", "logs", ".drafts"} <= places
+    assert {
+        "events",
+        "quarantine",
+        "impressions",
+        "state",
+        "days",
+        "user_rows",
+        "runs",
+        "logs",
+        ".drafts",
+    } <= places
 
     done = forgotten(shop)
 
