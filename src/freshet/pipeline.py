@@ -82,8 +82,8 @@ def run(
     with ws.run("run", str(as_of or "")) as run:
         if users is not None:
             collect(ws, run, users, now)
-            if guardrails.rolled_back(ws, run, now):
-                return run.record
+        if (users is not None or canary.running(ws)) and guardrails.rolled_back(ws, run, now):
+            return run.record
         tuning.check_base(ws)
         if ws.config.events.files:
             events.import_sources(ws, run, now, keep=kept_columns(ws))
@@ -231,8 +231,8 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
     companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
-    halt_on_churn(ctx, made, companions)
     halt_on_crowd(ctx, made, companions)
+    halt_on_churn(ctx, made, companions)
     canary.publish(ctx.ws, ctx.run, made, companions, at_once=publish)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)

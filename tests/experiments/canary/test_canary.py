@@ -19,13 +19,15 @@ from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
 from freshet.experiments import canary
 from freshet.experiments.assignment import arm_of
 from freshet.experiments.canary import trial
+from freshet.experiments.guardrails import guard
+from freshet.experiments.guardrails.harm import Findings
 from freshet.stages.table import step as table
 from freshet.storage.artifacts import committed
 from freshet.storage.decisions import GUARDRAIL, Rollback
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 from tests.experiments.exposed import DAY, import_events, shown, write_impressions
-from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings
+from tests.pipeline.world import FIRST, SECOND, copied, settings
 
 BEGIN = SECOND.moment
 START = microseconds_of(BEGIN)
@@ -161,6 +163,46 @@ def test_one_that_nobody_was_shown_although_others_were_is_taken_back(
     assert operations.check_experiments(ws, at(2.1))[1].rolled_back == (2, 1)
 
 
+def test_one_whose_metric_has_no_column_is_not_taken_for_broken(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    rated = '[experiments]\nsatisfied = "rating >= 4"\n'
+    ws = tried(two, tmp_path, world, TRIED + rated)
+    rows = [{**shown(f"g{n}", "", 0, name="", id=f"a{n}"), "time": START + n} for n in range(300)]
+    write_impressions(ws.root, rows)
+    _, found = operations.check_experiments(ws, at(2.1))
+    assert (found.rolled_back, found.promoted) == (None, 2)
+
+
+def test_answers_to_nobody_known_are_no_sign(two: Workspace, tmp_path: Path, world: Path) -> None:
+    ws = tried(two, tmp_path, world)
+    rows = [{**shown("", "", 0, name="", id=f"a{n}"), "time": START + n} for n in range(300)]
+    write_impressions(ws.root, rows)
+    assert operations.check_experiments(ws, at(2.1))[1].promoted == 2
+
+
+def test_impressions_that_can_not_be_read_hold_up_no_run(two: Workspace, tmp_path: Path, world: Path) -> None:
+    ws = tried(two, tmp_path, world)
+    happen(ws, 1.0, users=300)
+    path = next((ws.root / "impressions").glob("*/*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[4 : len(content) // 2] = bytes(len(content) // 2 - 4)
+    path.write_bytes(content)
+    _, found = operations.check_experiments(ws, at(2.1))
+    assert (found.rolled_back, found.problems != ()) == (None, True)
+
+
+def test_a_rollback_in_the_same_look_leaves_nothing_to_compare(
+    two: Workspace, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = tried(two, tmp_path, world)
+    happen(ws, 2.0)
+    monkeypatch.setattr(guard, "_findings", lambda ws, *_: ws.releases.point_to(2) and Findings(None, (), ()))
+    _, found = operations.check_experiments(ws, at(1.0))
+    assert (found.promoted, ws.releases.pointer()) == (None, 2)
+    assert ws.experiments.get("canary-2").reason == "release 2 serves everybody"
+
+
 def test_where_nothing_is_served_it_serves_everybody_in_the_end(
     two: Workspace, tmp_path: Path, world: Path
 ) -> None:
@@ -236,9 +278,11 @@ def test_experiments_of_people_come_first(two: Workspace, tmp_path: Path, world:
 
 def test_a_run_waits_for_it(two: Workspace, tmp_path: Path, world: Path) -> None:
     ws = tried(two, tmp_path, world)
-    record = pipeline.run(ws, NOW)
+    record = pipeline.run(ws, at(1.0))
     assert not [step for step in record.steps if step.name == "table"]
     assert canary.running(ws) is not None
+    pipeline.run(ws, at(2.1))  # nothing is served here, and no store of users is at hand
+    assert (ws.releases.pointer(), ws.experiments.get("canary-2").running) == (2, False)
 
 
 def test_a_metric_that_can_not_be_measured_is_refused(two: Workspace, tmp_path: Path, world: Path) -> None:

@@ -39,4 +39,4 @@ class CanaryConfig(Section):
         description="chance to take back a release that harms nothing, however often one looks; "
         "each metric gets an equal part of it",
     )
-    smallest_harm: Share = Field(0.1, description="relative harm that is worth finding: it is found soonest")
+    smallest_harm: Share = Field(0.3, description="relative harm that is worth finding: it is found soonest")

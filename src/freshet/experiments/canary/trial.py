@@ -117,12 +117,14 @@ def broken(ws: Workspace, canary: Experiment, found: Findings, now: datetime) ->
         rollback.check(ws, ws.releases.get(tried(canary)))
     except ArtifactError as error:
         return error.message
-    if found.split is not None or microseconds_of(now) < until(canary, ws.config.canary):
+    if not found.unseen or microseconds_of(now) < until(canary, ws.config.canary):
         return ""
     others = shown_since(ws.source, canary.start)
     if others < MANY:
         return ""
-    return f"{others:,} answers were shown since it was published, and none of them by it: it may not open"
+    return (
+        f"{others:,} answers were shown since it was published, and none of them by it: it may not open"
+    )
 
 
 def _harm(low: float, high: float, sign: int) -> tuple[float, float]:

@@ -81,6 +81,8 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
         reason, harm = _grounds(some)
         try:
             if experiment.canary:
+                if _is_void(ws, run, experiment, now):  # what came before it may have rolled back
+                    continue
                 reason = reason or trial.broken(ws, experiment, some, now)
                 if reason:
                     rolled_back = trial.take_back(ws, run, experiment, now, reason, GUARDRAIL)

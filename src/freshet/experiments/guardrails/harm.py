@@ -65,11 +65,19 @@ class SplitResult:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Of one experiment: `judged` is empty where the split failed; `problems`: why a guardrail isn't."""
+    """Of one experiment.
+
+    Attributes:
+        split: None where nothing could be judged.
+        judged: empty where the split failed.
+        problems: why a guardrail isn't judged.
+        unseen: nobody was exposed so far.
+    """
 
     split: SplitResult | None
     judged: tuple[GuardrailResult, ...]
     problems: tuple[str, ...]
+    unseen: bool = False
 
 
 def evaluate(
@@ -87,7 +95,7 @@ def evaluate(
         metrics = list({one.name: one for _, one in measurable}.values())
         measured = measure(ws, experiment, metrics, run.progress)
     except NotEnoughData as error:
-        return Findings(None, (), (*problems, f"{experiment.name}: {error.message}"))
+        return Findings(None, (), (*problems, f"{experiment.name}: {error.message}"), unseen=True)
     split = split_of(measured)
     if split.failed:
         return Findings(split, (), problems)

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.core.errors import ArtifactError
 from freshet.core.time import date_of
 from freshet.storage import sql
 
@@ -92,13 +93,23 @@ def rows_sql(db: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> str:
 
 
 def shown_since(source: Path, moment: int) -> int:
-    """Answers shown since a moment (microseconds since 1970), as far as they were collected."""
+    """Answers shown to known users since a moment (microseconds since 1970), as far as they were collected.
+
+    Raises:
+        ArtifactError: a file is damaged.
+    """
     paths = [one.path for one in files(source, date_of(moment))[0]]
     if not paths:
         return 0
-    rule = f"place = 0 AND time >= make_timestamp({moment})"
-    with sql.connect() as db:
-        return int(sql.row(db, f"SELECT count(*) FROM {sql.parquet(paths)} WHERE {rule}")[0])
+    rule = f"place = 0 AND time >= make_timestamp({moment}) AND \"user\" <> ''"
+    try:
+        with sql.connect() as db:
+            return int(sql.row(db, f"SELECT count(*) FROM {sql.parquet(paths)} WHERE {rule}")[0])
+    except duckdb.Error as error:
+        raise ArtifactError(
+            f"impressions can't be read: {error}",
+            hint="`freshet doctor` names damaged files, `--repair` moves them aside",
+        ) from None
 
 
 def _day_of_folder(folder: Path) -> date | None:
