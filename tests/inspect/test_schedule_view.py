@@ -64,3 +64,27 @@ def test_the_slow_path_within_the_fast_one(tmp_path: Path) -> None:
     assert slow is not None
     assert slow.next_at == (START + 10 * DAY).replace(hour=3)
     assert slow.expected_cost == 30
+
+
+def test_the_last_tuning_is_known_behind_many_collects(tmp_path: Path) -> None:
+    def work(command: str, run: Run) -> None:
+        run.record.as_of = f"{shop.now:%F}"
+        spend(run, 30, "tuning", "table")
+
+    shop = Shop(
+        tmp_path,
+        'collect_cron = "0 * * * *"\nbudget_per_month = 20\n[planner]\nkind = "fake"\n[tuning]\nevery_days = 42\n',
+    )
+    shop.run("run", work)
+    shop.now = START.replace(month=2)
+    for _ in range(210):
+        shop.run("collect")
+        shop.now += timedelta(hours=1)
+    slow = schedule_view(shop.open(), shop.now).job("slow")
+    assert slow is not None
+    assert slow.next_at == START.replace(month=2, day=12, hour=3)
+    assert slow.expected_cost == 30
+    shop.now += 3 * DAY  # the tuning is due, and costs more than there is
+    fast = schedule_view(shop.open(), shop.now).job("fast")
+    assert fast is not None
+    assert fast.state is State.BUDGET

@@ -170,12 +170,14 @@ def _forecast(workspace: Path, days: int, as_json: bool) -> None:
     from freshet.cli import show_schedule
     from freshet.scheduling.attempts import attempts
     from freshet.scheduling.forecast import forecast
+    from freshet.scheduling.jobs import tunes
     from freshet.scheduling.outlook import looked_back_to
     from freshet.scheduling.pausing import paused
 
     with opened(workspace) as ws:
         now = utc_now().replace(microsecond=0)
-        done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=ws.is_written())
+        since, writes = looked_back_to(ws.config, now), ws.is_written()
+        done = attempts(ws.ledger, since, writing=writes, tunes=tunes(ws.config))
         found = list(forecast(ws.config, done, now, days, paused(ws.root)))
         currency = ws.config.prices.currency
     content = document(

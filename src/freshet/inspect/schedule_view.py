@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from freshet.core.blackout import blackout_until
 from freshet.core.config import Config
 from freshet.scheduling.attempts import Attempt, attempts
-from freshet.scheduling.jobs import Name
+from freshet.scheduling.jobs import Name, tunes
 from freshet.scheduling.leadership import leader
 from freshet.scheduling.monthly_budget import Spending, spending, tuning_due
 from freshet.scheduling.outlook import LATE, Outlook, State, looked_back_to, outlooks
@@ -82,7 +82,7 @@ def schedule_view(ws: Workspace, now: datetime) -> ScheduleView:
         ArtifactError: a record of a run, or of a pause, is damaged.
     """
     config, pause = ws.config, paused(ws.root)
-    done = attempts(ws.ledger, looked_back_to(config, now), writing=ws.is_written())
+    done = attempts(ws.ledger, looked_back_to(config, now), writing=ws.is_written(), tunes=tunes(config))
     found = outlooks(config, done, now, pause)
     jobs = [_view(one, done, now) for one in found]
     if (tuning := tuning_due(config, done)) is not None:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from freshet.core.errors import AnswersPending, Busy, FreshetError, GateFailed
 from freshet.scheduling.attempts import attempts
+from freshet.scheduling.jobs import tunes
 from freshet.scheduling.leadership import leader, leading
 from freshet.scheduling.outlook import Outlook, State, looked_back_to, outlooks
 from freshet.scheduling.pausing import paused
@@ -148,7 +149,7 @@ class Scheduler:
         return max(1.0, (min(times) - now).total_seconds())
 
     def _outlooks(self, ws: Workspace, now: datetime, *, writing: bool) -> list[Outlook]:
-        done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=writing)
+        done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=writing, tunes=tunes(ws.config))
         return outlooks(ws.config, done, now, paused(ws.root))
 
     def _make(self, ws: Workspace, due: Outlook) -> bool:
