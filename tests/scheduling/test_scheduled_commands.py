@@ -22,8 +22,7 @@ def never_served(_: Workspace) -> Iterator[None]:
 
 def test_collects_of_a_workspace_that_was_never_served_are_made_once_per_time(tmp_path: Path) -> None:
     shop = Shop(tmp_path, 'collect_cron = "0 * * * *"')
-    real = commands(never_served)["collect"]
-    made = {"run": shop.scheduler._commands["run"], "collect": real}
+    made = shop.commands() | {"collect": commands(never_served)["collect"]}
     shop.scheduler = Scheduler(shop.open, made, lambda: shop.now, shop.sleep, shop.told.append)
     shop.until(START + timedelta(hours=3, minutes=30))
     assert [one.hour for one in shop.times("collect")] == [13, 14, 15]

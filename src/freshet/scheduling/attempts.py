@@ -21,8 +21,6 @@ LAST = 5
 """Tunings and refreshes that are looked back for: their costs say what the next one is expected to cost."""
 FAR = timedelta(days=400)
 """How long they are looked for before the moment asked for, at most."""
-_STOPPED = ("Stopped", "KeyboardInterrupt")
-"""Errors that are somebody's wish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +126,5 @@ def _end(record: Record, *, alive: bool) -> End:
     if record.outcome == "running":
         return "running" if alive else "killed"
     if record.outcome == "failed":
-        return "stopped" if record.error in _STOPPED else "failed"
+        return "stopped" if record.was_stopped else "failed"
     return "pending" if record.outcome == "pending" else "done"
