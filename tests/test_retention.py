@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from freshet import retention
 from freshet.core import config
 from freshet.core.errors import ConfigError
 from freshet.retention import apply, retain, retain_daily
@@ -103,3 +105,26 @@ def test_a_ledger_is_left_alone_where_all_is_kept(tmp_path: Path) -> None:
     retain_daily(ws, NOW)
     assert retain(ws, NOW) is None
     assert ws.ledger.records() == []
+
+
+def test_one_that_failed_is_tried_again_after_hours_and_one_that_was_stopped_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC).replace(hour=12)
+    ws = replace(open_workspace(shop(tmp_path, "events_days = 10")), clock=lambda: now)
+    real, error = retention.apply, KeyboardInterrupt()
+
+    def breaks(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(retention, "apply", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        retain_daily(ws, now)
+    error = OSError("the disk is gone")  # type: ignore[assignment]
+    with pytest.raises(OSError, match="gone"):
+        retain_daily(ws, now)
+    for minutes in (5, 10, 350):
+        retain_daily(ws, now + timedelta(minutes=minutes))
+    monkeypatch.setattr(retention, "apply", real)
+    retain_daily(ws, now + timedelta(minutes=361))
+    assert [one.outcome for one in ws.ledger.records()] == ["failed", "failed", "done"]

@@ -67,13 +67,20 @@ def retain(ws: Workspace, now: datetime) -> Dropped | None:
     return done
 
 
+AGAIN = timedelta(hours=6)
+"""What failed beside the runs of a scheduler is tried again after so long."""
+
+
 def retain_daily(ws: Workspace, now: datetime) -> None:
-    """`retain` unless it was done on this day (UTC), or another run is writing: then at the next call."""
+    """`retain` unless it was done on this day (UTC), or failed within hours.
+
+    Where another run is writing, the next call tries again.
+    """
     if not any(ws.config.retention.model_dump().values()):
         return
     today = now.astimezone(UTC).date().isoformat()
-    done = (one.command == COMMAND and one.outcome == "done" for one in _of_day(ws, today))
-    if not any(done):
+    mine = (one for one in _of_day(ws, today) if one.command == COMMAND)
+    if not any(one.outcome == "done" or one.failed_since(now - AGAIN) for one in mine):
         with suppress(Busy):
             retain(ws, now)
 

@@ -159,7 +159,7 @@ def test_the_scheduler_looks_beside_its_runs(ws: Workspace) -> None:
     with Receiver() as receiver:
         with (ws.root / "freshet.toml").open("a") as file:
             file.write(f'[alerts]\nwebhook = "{receiver.url}"\nwebhook_secret_env = ""\n')
-        upkeep(open_workspace(ws.root), NOW)
+        upkeep()["alerts"](open_workspace(ws.root), NOW)
     assert b"FreshetEvidenceOld" in receiver.taken[0][2]
 
 

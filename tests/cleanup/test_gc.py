@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -123,8 +124,13 @@ def test_the_scheduler_collects_every_so_many_days(busy: Workspace, tmp_path: Pa
     assert collect_when_due(ws, now) is not None
     assert collect_when_due(ws, now + timedelta(days=6)) is None
     assert collect_when_due(ws, now + timedelta(days=8)) is not None
+    later = now + timedelta(days=20)
     with ws.hold("run"):
-        assert collect_when_due(ws, now + timedelta(days=20)) is None
+        assert collect_when_due(ws, later) is None
+    with pytest.raises(ZeroDivisionError), replace(ws, clock=lambda: later).run("gc"):
+        raise ZeroDivisionError
+    assert collect_when_due(ws, later + timedelta(hours=5)) is None
+    assert collect_when_due(ws, later + timedelta(hours=7)) is not None
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from freshet.core.errors import FreshetError
 from freshet.inspect import schedule_view
 from freshet.scheduling.outlook import State
@@ -64,3 +66,73 @@ def test_the_slow_path_within_the_fast_one(tmp_path: Path) -> None:
     assert slow is not None
     assert slow.next_at == (START + 10 * DAY).replace(hour=3)
     assert slow.expected_cost == 30
+
+
+def test_the_last_tuning_is_known_behind_many_collects(tmp_path: Path) -> None:
+    def work(command: str, run: Run) -> None:
+        run.record.as_of = f"{shop.now:%F}"
+        spend(run, 30, "tuning", "table")
+
+    shop = Shop(
+        tmp_path,
+        'collect_cron = "0 * * * *"\nbudget_per_month = 20\n[planner]\nkind = "fake"\n[tuning]\nevery_days = 42\n',
+    )
+    shop.run("run", work)
+    shop.now = START.replace(month=2)
+    for _ in range(210):
+        shop.run("collect")
+        shop.now += timedelta(hours=1)
+    slow = schedule_view(shop.open(), shop.now).job("slow")
+    assert slow is not None
+    assert slow.next_at == START.replace(month=2, day=12, hour=3)
+    assert slow.expected_cost == 30
+    shop.now += 3 * DAY  # the tuning is due, and costs more than there is
+    fast = schedule_view(shop.open(), shop.now).job("fast")
+    assert fast is not None
+    assert fast.state is State.BUDGET
+
+
+def lasted(shop: Shop, command: str, hours: float) -> None:
+    """Somebody made a run that took so long, and it is now its end."""
+    record = shop.run(command)
+    record.seconds = hours * 3600
+    shop.open().ledger.save(record)
+    shop.now += timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("missed", ["run", "skip"])
+def test_what_waits_for_another_run_is_neither_overdue_nor_missed(tmp_path: Path, missed: str) -> None:
+    shop = Shop(tmp_path, f'missed = "{missed}"\ntune_cron = "0 3 * * *"\n[planner]\nkind = "fake"\n')
+    shop.run("run")
+    shop.now = START.replace(hour=3) + DAY
+
+    def looks(_: str, run: Run) -> None:  # hours later it is still running
+        run.record.seconds = 5 * 3600
+        shop.open().ledger.save(run.record)
+        view = schedule_view(shop.open(), shop.now + timedelta(hours=5))
+        assert [one.state for one in view.jobs] == [State.RUNNING, State.DUE]
+        assert not any(one.overdue for one in view.jobs)
+
+    shop.run("finetune", looks)
+    shop = Shop(
+        tmp_path / "other", f'missed = "{missed}"\ntune_cron = "0 3 * * *"\n[planner]\nkind = "fake"\n'
+    )
+    shop.run("run")
+    shop.now = START.replace(hour=3) + DAY
+    lasted(shop, "finetune", 5)
+    fast = schedule_view(shop.open(), shop.now).job("fast")
+    assert fast is not None
+    assert (fast.state, fast.overdue) == (State.DUE, False)
+    fast = schedule_view(shop.open(), shop.now + timedelta(minutes=70)).job("fast")
+    assert fast is not None
+    assert (fast.state, fast.overdue) == ((State.DUE, True) if missed == "run" else (State.IDLE, False))
+
+
+def test_short_runs_that_somebody_else_makes_do_not_hide_that_no_scheduler_is_alive(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.run("run")
+    shop.now = START.replace(hour=3) + DAY
+    for _ in range(4):
+        lasted(shop, "collect", 0.1)
+        shop.now += timedelta(minutes=54)
+    assert schedule_view(shop.open(), shop.now).jobs[0].overdue

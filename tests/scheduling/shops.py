@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from freshet.core.errors import FreshetError
-from freshet.scheduling.scheduler import Decision, Scheduler
+from freshet.scheduling.scheduler import Command, Decision, Scheduler
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
@@ -44,8 +44,10 @@ class Shop:
 
     def start(self) -> None:
         """A scheduler that knows nothing but the files."""
-        commands = {name: self._command(name) for name in ("run", "finetune", "collect")}
-        self.scheduler = Scheduler(self.open, commands, lambda: self.now, self.sleep, self.told.append)
+        self.scheduler = Scheduler(self.open, self.commands(), lambda: self.now, self.sleep, self.told.append)
+
+    def commands(self) -> dict[str, Command]:
+        return {name: self._command(name) for name in ("run", "finetune", "collect")}
 
     def open(self) -> Workspace:
         return replace(open_workspace(self.root), clock=lambda: self.now)

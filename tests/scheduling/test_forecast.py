@@ -7,6 +7,7 @@ from pathlib import Path
 
 from freshet.scheduling.attempts import attempts
 from freshet.scheduling.forecast import Planned, forecast
+from freshet.scheduling.jobs import tunes
 from freshet.scheduling.outlook import looked_back_to
 from freshet.scheduling.pausing import Pause
 from freshet.storage.ledger import Run
@@ -17,7 +18,7 @@ DAY = timedelta(days=1)
 
 def ahead(shop: Shop, days: int, pause: Pause | None = None) -> list[Planned]:
     ws = shop.open()
-    done = attempts(ws.ledger, looked_back_to(ws.config, shop.now), writing=False)
+    done = attempts(ws.ledger, looked_back_to(ws.config, shop.now), writing=False, tunes=tunes(ws.config))
     return list(forecast(ws.config, done, shop.now, days, pause))
 
 

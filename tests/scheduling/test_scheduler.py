@@ -12,11 +12,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from freshet.core.cron_times import Cron
-from freshet.core.errors import AnswersPending, ConfigError, GateFailed
+from freshet.core.errors import AnswersPending, ConfigError, FreshetError, GateFailed
 from freshet.scheduling.pausing import set_pause
-from freshet.scheduling.scheduler import Stopped
+from freshet.scheduling.scheduler import Scheduler, Stopped
 from freshet.storage.lease import lease
 from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
 from tests.scheduling.shops import START, Killed, Shop, fail, spend
 
 DAY = timedelta(days=1)
@@ -292,3 +293,29 @@ def test_a_standby_acts_when_nobody_leads(tmp_path: Path) -> None:
         assert shop.records == []
     other.scheduler.lead(lambda: not other.scheduler.began)
     assert len(shop.records) == 1
+
+
+def test_what_goes_wrong_beside_the_runs_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    kept: list[datetime] = []
+
+    def breaks(_: Workspace, __: datetime) -> None:
+        raise ZeroDivisionError("no days")
+
+    def fails(_: Workspace, __: datetime) -> None:
+        raise FreshetError("the disk is full")
+
+    shop = Shop(tmp_path)
+    shop.scheduler = Scheduler(
+        shop.open,
+        shop.commands(),
+        lambda: shop.now,
+        shop.sleep,
+        shop.told.append,
+        {"alerts": breaks, "retention": fails, "gc": lambda _, now: kept.append(now)},
+    )
+    shop.until(START + 2 * DAY)
+    assert shop.times("run") == nights(3)
+    assert len(kept) >= 3
+    alerts, retention = (one.why for one in shop.said("trouble"))  # each is told once
+    assert "alerts failed beside the runs: ZeroDivisionError: no days" in alerts
+    assert retention == "the disk is full"

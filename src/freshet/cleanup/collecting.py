@@ -129,7 +129,7 @@ def collect_garbage(
 def collect_when_due(ws: Workspace, now: datetime) -> Collected | None:
     """`collect_garbage` where the last one began `[schedule] gc_days` ago or more; None where it isn't due.
 
-    Nor is it where another run is writing: the next call tries again.
+    Nor is it where one failed within hours, or where another run is writing: the next call tries again.
     """
     days = ws.config.schedule.gc_days
     if not days:
@@ -138,7 +138,8 @@ def collect_when_due(ws: Workspace, now: datetime) -> Collected | None:
     for record in reversed(ws.ledger.records()):
         if record.started <= since:
             break
-        if record.command == COMMAND and record.outcome == "done":
+        failed = record.failed_since(now - retention.AGAIN)
+        if record.command == COMMAND and (record.outcome == "done" or failed):
             return None
     with suppress(Busy):
         return collect_garbage(ws, RELEASES, STUDY_DAYS, now)

@@ -60,17 +60,18 @@ def schedule(
         _run(workspace, once, as_json)
 
 
-def upkeep(ws: Workspace, now: datetime) -> None:
-    """What is done beside the runs: after each of them, and every few minutes."""
+def upkeep() -> dict[str, Callable[[Workspace, datetime], object]]:
+    """What is done beside the runs, by name: after each of them, and every few minutes."""
     from freshet.alerting.look import look
     from freshet.cleanup import collect_when_due
     from freshet.retention import retain_daily
     from freshet.wiring_alerts import live_state, receivers_of
 
-    if receivers := receivers_of(ws.config.alerts):
-        look(ws, now, receivers, live_state(ws))
-    retain_daily(ws, now)
-    collect_when_due(ws, now)
+    def alerts(ws: Workspace, now: datetime) -> None:
+        if receivers := receivers_of(ws.config.alerts):
+            look(ws, now, receivers, live_state(ws))
+
+    return {"alerts": alerts, "retention": retain_daily, "gc": collect_when_due}
 
 
 def _run(workspace: Path, once: bool, as_json: bool) -> None:
@@ -88,7 +89,7 @@ def _run(workspace: Path, once: bool, as_json: bool) -> None:
             utc_now,
             time.sleep,
             tell,
-            upkeep,
+            upkeep(),
         )
         try:
             with _raising(Stopped):
@@ -170,12 +171,14 @@ def _forecast(workspace: Path, days: int, as_json: bool) -> None:
     from freshet.cli import show_schedule
     from freshet.scheduling.attempts import attempts
     from freshet.scheduling.forecast import forecast
+    from freshet.scheduling.jobs import tunes
     from freshet.scheduling.outlook import looked_back_to
     from freshet.scheduling.pausing import paused
 
     with opened(workspace) as ws:
         now = utc_now().replace(microsecond=0)
-        done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=ws.is_written())
+        since, writes = looked_back_to(ws.config, now), ws.is_written()
+        done = attempts(ws.ledger, since, writing=writes, tunes=tunes(ws.config))
         found = list(forecast(ws.config, done, now, days, paused(ws.root)))
         currency = ws.config.prices.currency
     content = document(

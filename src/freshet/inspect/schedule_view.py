@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from freshet.core.blackout import blackout_until
 from freshet.core.config import Config
 from freshet.scheduling.attempts import Attempt, attempts
-from freshet.scheduling.jobs import Name
+from freshet.scheduling.jobs import Name, tunes
 from freshet.scheduling.leadership import leader
 from freshet.scheduling.monthly_budget import Spending, spending, tuning_due
-from freshet.scheduling.outlook import LATE, Outlook, State, looked_back_to, outlooks
+from freshet.scheduling.outlook import LATE, Outlook, State, free_since, looked_back_to, outlooks
 from freshet.scheduling.pausing import Pause, paused
 from freshet.storage.lease_owner import Owner
 from freshet.storage.workspace import Workspace
@@ -32,8 +32,8 @@ class JobView:
         last_failure: the last that failed or was killed, if none went well since.
         tries: failed runs since its last time.
         expected_cost: of its next run, in money.
-        overdue: it should have begun more than an hour ago, and nothing that is known holds it back: no
-            scheduler is alive, or it can't get the workspace.
+        overdue: it should have begun more than an hour ago, and nothing that is known holds it back, such as
+            another run: no scheduler is alive, or it can't get the workspace.
     """
 
     job: Name
@@ -82,7 +82,7 @@ def schedule_view(ws: Workspace, now: datetime) -> ScheduleView:
         ArtifactError: a record of a run, or of a pause, is damaged.
     """
     config, pause = ws.config, paused(ws.root)
-    done = attempts(ws.ledger, looked_back_to(config, now), writing=ws.is_written())
+    done = attempts(ws.ledger, looked_back_to(config, now), writing=ws.is_written(), tunes=tunes(config))
     found = outlooks(config, done, now, pause)
     jobs = [_view(one, done, now) for one in found]
     if (tuning := tuning_due(config, done)) is not None:
@@ -102,7 +102,12 @@ def schedule_view(ws: Workspace, now: datetime) -> ScheduleView:
 
 def _view(found: Outlook, done: Sequence[Attempt], now: datetime) -> JobView:
     last, failure = _last(done, found.job.counted)
-    overdue = found.state is State.DUE and found.at is not None and now - found.at > LATE
+    overdue = (
+        found.state is State.DUE
+        and found.at is not None
+        and all(one.end != "running" for one in done)
+        and now - free_since(done, found.at, now) > LATE
+    )
     return JobView(
         found.job.name, found.state, found.at, found.why, last, failure, found.tries, found.expected, overdue
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 from freshet.storage.ledger import Ledger, Record
@@ -15,8 +17,10 @@ SLOW_STEPS = ("tuning", "gates")
 """Steps of the slow path, wherever they are made."""
 REMEMBERED = 200
 """Runs that are looked back at, at least."""
-_STOPPED = ("Stopped", "KeyboardInterrupt")
-"""Errors that are somebody's wish."""
+LAST = 5
+"""Tunings and refreshes that are looked back for: their costs say what the next one is expected to cost."""
+FAR = timedelta(days=400)
+"""How long they are looked for before the moment asked for, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +78,38 @@ class Attempt:
         )
 
 
-def attempts(ledger: Ledger, since: datetime, *, writing: bool) -> list[Attempt]:
-    """Runs since a moment, and some before it, oldest first.
+def attempts(ledger: Ledger, since: datetime, *, writing: bool, tunes: bool) -> list[Attempt]:
+    """Runs since a moment, and some before it, oldest first: at least the last refreshes and tunings.
 
     Args:
         writing: somebody holds the lease, so the newest run may be running.
+        tunes: there is something to tune, so the last tunings are wanted.
     """
     found: list[Attempt] = []
-    for record in ledger.newest_first():
-        attempt = Attempt.of(record, alive=writing and not found)
-        if attempt.started < since and len(found) >= REMEMBERED:
+    refreshed, tuned = LAST, LAST if tunes else 0
+    for path in reversed(ledger.paths()):
+        attempt = _read(ledger, path, alive=writing and not found)
+        enough = len(found) >= REMEMBERED and (max(refreshed, tuned) <= 0 or attempt.started < since - FAR)
+        if attempt.started < since and enough:
             break
         found.append(attempt)
+        refreshed -= attempt.refreshed
+        tuned -= attempt.tuned
     return found[::-1]
+
+
+def _read(ledger: Ledger, path: Path, *, alive: bool) -> Attempt:
+    """A run; a scheduler looks often, and reads a file again only if it is another one."""
+    try:
+        is_now = path.stat()
+    except FileNotFoundError:
+        return Attempt.of(ledger.get(path.stem), alive=alive)  # which tells that there is none
+    return _read_once(path, (is_now.st_ino, is_now.st_mtime_ns, is_now.st_size), alive)
+
+
+@lru_cache(maxsize=20_000)
+def _read_once(path: Path, _: tuple[int, int, int], alive: bool) -> Attempt:
+    return Attempt.of(Ledger(path.parents[1]).get(path.stem), alive=alive)
 
 
 def since(done: Sequence[Attempt], commands: Iterable[str], moment: datetime) -> list[Attempt]:
@@ -103,5 +126,5 @@ def _end(record: Record, *, alive: bool) -> End:
     if record.outcome == "running":
         return "running" if alive else "killed"
     if record.outcome == "failed":
-        return "stopped" if record.error in _STOPPED else "failed"
+        return "stopped" if record.was_stopped else "failed"
     return "pending" if record.outcome == "pending" else "done"

@@ -8,12 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 from freshet.core.config import Config
 from freshet.core.types import AsOf
-from freshet.scheduling.attempts import Attempt
+from freshet.scheduling.attempts import LAST, Attempt
 from freshet.scheduling.jobs import Job, tunes
 
 EVER = datetime.min.replace(tzinfo=UTC)
-LAST = 5
-"""Runs of its kind whose costs say what the next one is expected to cost: the most of them."""
 
 
 @dataclass(frozen=True, slots=True)

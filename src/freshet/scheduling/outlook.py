@@ -18,6 +18,8 @@ from freshet.scheduling.pausing import Pause
 
 LATE = timedelta(hours=1)
 """A time that passed so long ago without an attempt was missed."""
+SOON = timedelta(minutes=10)
+"""So long after a run the next one begins, where one is due."""
 LONGEST = timedelta(hours=6)
 """Between two tries, at most."""
 
@@ -113,7 +115,7 @@ def _wanted(
         return idle("its first time is still to come")
     tried = since(done, job.counted, slot)
     if not tried:
-        if now - slot > LATE and schedule.missed == "skip":
+        if now - free_since(done, slot, now) > LATE and schedule.missed == "skip":
             return idle(f"{_at(slot)} was missed and is skipped")
         late = "missed: " if now - slot > LATE else ""
         return Outlook(job, State.DUE, slot, slot, f"{late}its time was {_at(slot)}")
@@ -141,6 +143,19 @@ def _wanted(
     return _again(
         job, State.RETRY, at, slot, f"{why}: {last.message}" if last.message else why, len(failed), now
     )
+
+
+def free_since(done: Sequence[Attempt], moment: datetime, now: datetime) -> datetime:
+    """The first moment from another one on at which a run could begin: not while others were under way.
+
+    Args:
+        done: oldest first.
+    """
+    for one in done:
+        ended = now if one.end == "running" else one.ended
+        if one.started <= moment + SOON and ended > moment:
+            moment = ended
+    return moment
 
 
 def _again(

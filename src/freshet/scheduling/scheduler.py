@@ -7,12 +7,16 @@ ends the process: whoever started it starts it again, and a run that met one is 
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
 
 from freshet.core.errors import AnswersPending, Busy, FreshetError, GateFailed
 from freshet.scheduling.attempts import attempts
+from freshet.scheduling.jobs import tunes
 from freshet.scheduling.leadership import leader, leading
 from freshet.scheduling.outlook import Outlook, State, looked_back_to, outlooks
 from freshet.scheduling.pausing import paused
@@ -67,7 +71,8 @@ class Scheduler:
         now: the time (UTC).
         sleep: waits for so many seconds.
         tell: is told of every decision.
-        upkeep: called after every run, and every few minutes: what goes wrong there stops nothing.
+        upkeep: by name, called after every run, and every few minutes: what goes wrong there is told, and
+            stops nothing, nor the others.
         every: seconds between two looks, at most.
     """
 
@@ -78,7 +83,7 @@ class Scheduler:
         now: Callable[[], datetime],
         sleep: Callable[[float], None],
         tell: Callable[[Decision], None],
-        upkeep: Callable[[Workspace, datetime], None] | None = None,
+        upkeep: Mapping[str, Callable[[Workspace, datetime], object]] = MappingProxyType({}),
         every: float = LOOK,
     ) -> None:
         self._open = open_workspace
@@ -148,7 +153,7 @@ class Scheduler:
         return max(1.0, (min(times) - now).total_seconds())
 
     def _outlooks(self, ws: Workspace, now: datetime, *, writing: bool) -> list[Outlook]:
-        done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=writing)
+        done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=writing, tunes=tunes(ws.config))
         return outlooks(ws.config, done, now, paused(ws.root))
 
     def _make(self, ws: Workspace, due: Outlook) -> bool:
@@ -188,23 +193,37 @@ class Scheduler:
 
     def _keep_up(self, ws: Workspace) -> None:
         self._kept_at = self._now()
-        try:
-            if self._upkeep is not None:
-                self._upkeep(ws, self._kept_at)
-        except FreshetError as error:
-            self._trouble(error)
+        for name, work in self._upkeep.items():
+            try:
+                work(ws, self._kept_at)
+            except FreshetError as error:
+                self._trouble(error, name)
+            except Exception as error:  # noqa: BLE001 - a bug beside the runs is no reason to make none
+                told = f"{name} failed beside the runs: {type(error).__name__}: {error}"
+                self._trouble(FreshetError(told, hint=f"at {_place(error)}"), name)
+            else:
+                self._told.pop(f"trouble {name}", None)
 
-    def _trouble(self, error: FreshetError) -> None:
+    def _trouble(self, error: FreshetError, name: str = "") -> None:
         self.error = self.error or error
-        self._say("", "trouble", f"{error.message}; {error.hint}" if error.hint else error.message)
+        why = f"{error.message}; {error.hint}" if error.hint else error.message
+        self._say("", "trouble", why, about=f"trouble {name}".strip())
 
-    def _say(self, job: str, what: str, why: str, run: str = "", next_at: datetime | None = None) -> None:
-        """Tell it, unless it is what was told of the job before."""
-        about = "trouble" if what == "trouble" else job
+    def _say(
+        self, job: str, what: str, why: str, run: str = "", next_at: datetime | None = None, about: str = ""
+    ) -> None:
+        """Tell it, unless it is what was told of the job, or of what it is about, before."""
+        about = about or job
         if self._told.get(about) == (what, why, run):
             return
         self._told[about] = what, why, run
         self._tell(Decision(self._now(), job, what, why, run, next_at))
+
+
+def _place(error: Exception) -> str:
+    """Where in the code it was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _newest(ws: Workspace) -> str:

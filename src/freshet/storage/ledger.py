@@ -24,6 +24,8 @@ from freshet.storage.lease import Lease
 from freshet.storage.run_log import RunLog
 
 LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
+STOPPED = ("Stopped", "KeyboardInterrupt")
+"""Errors that are somebody's wish."""
 
 
 class Reporter(Protocol):
@@ -113,6 +115,16 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     retryable: bool = False
+
+    @property
+    def was_stopped(self) -> bool:
+        """Somebody wanted it to end."""
+        return self.outcome == "failed" and self.error in STOPPED
+
+    def failed_since(self, moment: datetime) -> bool:
+        """It began then or later and failed, by nobody's wish."""
+        failed = self.outcome == "failed" and not self.was_stopped
+        return failed and datetime.fromisoformat(self.started) >= moment
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:
