@@ -253,9 +253,9 @@ def _receipt(
 
 
 def _sources(ws: Workspace) -> frozenset[Path]:
-    """Source files that lie within the workspace: they are their owner's."""
+    """Source files and the catalogue, where they lie within the workspace: they are their owner's."""
     found: set[Path] = set()
-    for name in ws.config.events.files:
+    for name in filter(None, (*ws.config.events.files, ws.config.events.items)):
         place = located(ws, name)
         if isinstance(place, Path) and place.is_dir() and place != ws.root:
             found.update(place.rglob("*"))
@@ -272,6 +272,8 @@ def outside(ws: Workspace) -> tuple[str, ...]:
     if config.events.files:
         listed = ", ".join(config.events.files)
         found.append(f"source files are yours: {listed}; imported again, nothing of the people comes in")
+    if config.events.items:
+        found.append(f"the catalogue is yours, and not searched: {config.events.items}")
     if config.stream.kind:
         found.append(f"messages that {config.stream.kind} still keeps are refused, and stay there")
     if ws.bucket is not None:
