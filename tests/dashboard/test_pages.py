@@ -102,6 +102,15 @@ def test_nothing_is_decided_without_a_name_and_a_reason(copy: Workspace, fields:
     assert copy.releases.pointer() == 2
 
 
+@pytest.mark.parametrize("reason", ["a\x1b[2Jb", "a\x00b", "a\x9bb"])
+def test_a_reason_holds_no_control_characters(copy: Workspace, reason: str) -> None:
+    """Terminals that show the ledger would obey them."""
+    visitor = Visitor(copy.root)
+    page = visitor.send("releases/1/rollback", "releases/1", 422, by="Ada", reason=reason).text
+    assert "control characters" in page
+    assert copy.releases.pointer() == 2
+
+
 def test_a_busy_workspace_says_who_holds_it(copy: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("freshet.dashboard.acting.WAIT", "0")
     with copy.hold("refresh --by-hand"):
