@@ -13,7 +13,7 @@ import pytest
 
 from freshet import operations
 from freshet.core import config
-from freshet.privacy.forgetting import forget, look
+from freshet.privacy.forgetting import forget, look, outside
 from freshet.privacy.person import Names, Person
 from freshet.privacy.traces import search
 from freshet.stages.events import EventLog
@@ -93,3 +93,11 @@ def test_a_user_and_an_item_of_one_number(tmp_path: Path) -> None:
     details = json.loads(record.read_text())["steps"][0]["details"]
     assert (details["events"], details["who"]) == (10003, "(forgotten)")
     assert '"10003",Tea' in (tmp_path / "items.csv").read_text()
+
+
+def test_a_redis_server_is_said_not_to_be_searched(tmp_path: Path) -> None:
+    settings = tmp_path / "freshet.toml"
+    settings.write_text('[planner]\nkind = "counts"\n')
+    assert not any("Redis" in one for one in outside(open_workspace(tmp_path)))
+    settings.write_text('[planner]\nkind = "counts"\n[serving]\nstate = "redis://127.0.0.1/0"\n')
+    assert any("cleaned, and not searched" in one for one in outside(open_workspace(tmp_path)))

@@ -310,6 +310,8 @@ def outside(ws: Workspace) -> tuple[str, ...]:
         found.append(f"the catalogue is yours, and not searched: {config.events.items}")
     if config.stream.kind:
         found.append(f"messages that {config.stream.kind} still keeps are refused, and stay there")
+    if config.serving.state != "lmdb":
+        found.append("the Redis server is cleaned, and not searched; nor are copies of its files elsewhere")
     if ws.bucket is not None:
         found.append(f"earlier versions of objects, if the bucket of {ws.bucket.url} keeps any")
         found.append("what other machines that serve this workspace remember: run the command there as well")
