@@ -145,7 +145,7 @@ class UserKeys:
                 raise ArtifactError(  # a new one would hide that the one elsewhere still has the keys
                     f"{self._copy}, the copy of the keys, is missing: they are dropped in the workspace alone",
                     hint="mount its disk, then run the command again; if it is gone for good, or was never "
-                    "made, `freshet backup make` makes it",
+                    "made, `freshet backup` makes it",
                 )
             self._refresh()
         return len(found)
