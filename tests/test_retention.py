@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from freshet import retention
+from freshet import operations, retention
 from freshet.core import config
 from freshet.core.errors import ConfigError
 from freshet.retention import apply, retain, retain_daily
@@ -40,6 +40,42 @@ def test_events_go_by_whole_days(tmp_path: Path) -> None:
         day.verify()
     assert len(list((tmp_path / "events").glob("date=*/*.parquet"))) == 10
     assert apply(ws, NOW).events == 0
+
+
+def test_what_went_does_not_come_in_again(tmp_path: Path) -> None:
+    """Until `events_days` is raised or removed; rows read = kept + refused."""
+    ws = open_workspace(shop(tmp_path, "events_days = 10"))
+    assert apply(ws, NOW).events == 720
+    quarantined = sorted(tmp_path.glob("quarantine/*"))
+    report = EventLog(tmp_path).import_events(tmp_path / "events.parquet", config.Events(), now=NOW)
+    assert (report.rows_read, report.added, report.duplicates) == (960, 0, 240)
+    assert report.quarantined == {"older than [retention] keeps": 720}
+    assert EventLog(tmp_path).snapshot().rows == 240
+    assert sorted(tmp_path.glob("quarantine/*")) == quarantined
+    _, again = operations.import_log(ws, NOW, [tmp_path / "events.parquet"])
+    assert again.events[0].quarantined == {"older than [retention] keeps": 720}
+
+    (tmp_path / "freshet.toml").write_text(f"{SETTINGS}[retention]\nevents_days = 20\n")
+    _, raised = operations.import_log(open_workspace(tmp_path), NOW, [tmp_path / "events.parquet"])
+    assert raised.events[0].added == 720
+
+
+def test_a_file_of_old_events_alone_is_no_error(tmp_path: Path) -> None:
+    ws = open_workspace(shop(tmp_path, "events_days = 10"))
+    apply(ws, NOW)
+    (tmp_path / "old.csv").write_text("user_id,item_id,timestamp,value\nu1,i1,2024-01-02T10:00:00Z,1\n")
+    report = EventLog(tmp_path).import_events(tmp_path / "old.csv", config.Events(), now=NOW)
+    assert (report.rows_read, report.added, sum(report.quarantined.values())) == (1, 0, 1)
+
+
+def test_earlier_states_stay_where_nothing_is_old(tmp_path: Path) -> None:
+    ws = open_workspace(shop(tmp_path, "events_days = 50"))
+    (tmp_path / "more.csv").write_text("user_id,item_id,timestamp,value\nu1,i1,2024-02-09T10:00:00Z,1\n")
+    EventLog(tmp_path).import_events(tmp_path / "more.csv", config.Events(), now=NOW)
+    states = sorted(tmp_path.glob("events/log/*.json"))
+    assert len(states) == 2
+    assert apply(ws, NOW).events == 0
+    assert sorted(tmp_path.glob("events/log/*.json")) == states
 
 
 def test_nothing_goes_by_default(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from freshet.core.errors import ArtifactError, Busy
 from freshet.experiments.measurement import impression_files
-from freshet.stages.events import EventLog
+from freshet.stages.events import EventLog, first_day
 from freshet.stages.events.log_forgetting import drop_days
 from freshet.stages.events.refused_rows import QUARANTINE
 from freshet.storage.ledger import Record
@@ -113,8 +113,10 @@ def apply(ws: Workspace, now: datetime) -> Dropped:
     days = EventLog(ws.source).snapshot().days
     last = days[-1].day if days else now.astimezone(UTC).date()
     events = impressions = 0
+    first_day.lift(ws.source, wanted.events_days)
     if wanted.events_days and days:
         first = last - timedelta(days=wanted.events_days - 1)
+        first_day.keep(ws.source, first, wanted.events_days)
         events = drop_days(ws.source, first)
         if events and ws.config.transitions.novelty_days == "ever":
             notes.append(

@@ -17,6 +17,7 @@ from freshet.backends.object_stores.folder_store import FolderStore
 from freshet.backends.user_stores import lmdb_records
 from freshet.backups import backup_index
 from freshet.core.errors import ArtifactError, ConfigError
+from freshet.core.types import user_number
 from freshet.stages.events import EventLog
 from freshet.storage import checksums
 from freshet.storage.ledger import Quiet
@@ -97,6 +98,10 @@ def test_no_byte_of_a_backup_tells_who_the_users_are(kept: Workspace, tmp_path: 
     content = b"".join(path.read_bytes() for path in (tmp_path / "safe").rglob("*") if path.is_file())
     assert user.encode() in b"".join(p.read_bytes() for p in (kept.root / "state").rglob("*"))
     assert user.encode() not in content
+    plain = [(path, path.read_bytes()) for path in kept.root.glob("overlays/*/*")]
+    for one in users(kept):
+        number = user_number(one).to_bytes(8, "little")
+        assert number not in content, [path for path, data in plain if number in data]
     assert b"u1 was here" not in content
     for secret in UserKeys(kept.root).at(np.arange(len(UserKeys(kept.root)))).keys:
         assert secret.tobytes() not in content
@@ -150,6 +155,25 @@ def test_who_was_forgotten_is_in_no_backup_and_the_others_are(kept: Workspace, t
     assert doctor.check(open_workspace(again.root)).findings == []
     with Recommender.open(again.root) as shop:
         assert shop.recommend(users(ws)[1]).interests
+
+
+def test_who_was_forgotten_takes_the_list_of_established_users_along(kept: Workspace, tmp_path: Path) -> None:
+    ws = copied(kept, tmp_path / "shop")
+    assert overlay_of(ws)
+    make(ws, tmp_path / "safe")
+    assert UserKeys(ws.root).drop(users(ws)[0])
+    lost = restore(tmp_path / "safe", tmp_path / "again", ws.root)
+    assert any(path.startswith("overlays/") for path in lost.lost_files)
+    again = open_workspace(tmp_path / "again")
+    assert overlay_of(again) == ""
+    with Recommender.open(again.root) as shop:
+        assert shop.recommend(users(ws)[1]).interests
+
+
+def overlay_of(ws: Workspace) -> str:
+    release = ws.releases.current()
+    assert release is not None
+    return release.overlay
 
 
 def rows_of(ws: Workspace, user: str) -> int:
@@ -227,7 +251,7 @@ def test_a_workspace_of_everything_comes_back_and_loses_who_was_forgotten(tmp_pa
     assert UserKeys(ws.root).drop("user00001")
     lost = restore(tmp_path / "safe", tmp_path / "without", ws.root)
     assert min(lost.lost_rows[kind] for kind in ("events", "counted", "shown", "state")) > 0
-    assert {path.split("/")[0] for path in lost.lost_files} == {"user_rows", "quarantine"}
+    assert {path.split("/")[0] for path in lost.lost_files} == {"user_rows", "overlays", "quarantine"}
     checksums.forget()
     without = open_workspace(tmp_path / "without")
     assert [one for one in doctor.check(without).findings if one.damage] == []

@@ -82,11 +82,32 @@ def test_who_needs_no_key_may_only_look_where_others_reach_the_server(copy: Work
     assert copy.releases.pointer() == 2
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Forwarded-Host"])
+def test_who_comes_through_a_proxy_without_a_key_may_only_look(copy: Workspace, header: str) -> None:
+    visitor = Visitor(copy.root)
+    visitor.headers[header] = "for=192.0.2.1"
+    visitor.get()
+    assert "releases/1/rollback" not in visitor.get("releases/1").text
+    visitor.post("releases/1/rollback", 403, by="Eve", reason="x")
+    assert copy.releases.pointer() == 2
+    del visitor.headers[header]
+    assert "releases/1/rollback" in visitor.get("releases/1").text
+
+
 @pytest.mark.parametrize("fields", [{}, {"by": "Ada"}, {"by": "Ada", "reason": " "}, {"by": "guardrail", "reason": "x"}])  # fmt: skip
 def test_nothing_is_decided_without_a_name_and_a_reason(copy: Workspace, fields: dict[str, str]) -> None:
     visitor = Visitor(copy.root)
     page = visitor.send("releases/1/rollback", "releases/1", 422, **fields).text
     assert "missing" in page or "is no name of a person" in page
+    assert copy.releases.pointer() == 2
+
+
+@pytest.mark.parametrize("reason", ["a\x1b[2Jb", "a\x00b", "a\x9bb"])
+def test_a_reason_holds_no_control_characters(copy: Workspace, reason: str) -> None:
+    """Terminals that show the ledger would obey them."""
+    visitor = Visitor(copy.root)
+    page = visitor.send("releases/1/rollback", "releases/1", 422, by="Ada", reason=reason).text
+    assert "control characters" in page
     assert copy.releases.pointer() == 2
 
 

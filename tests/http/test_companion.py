@@ -107,6 +107,10 @@ def test_who_may_act_without_a_key_depends_on_who_reaches_the_server(
         assert found is not None
         assert found.settings.open_scope == scope
         found.end()
+    named = companion_of(tmp_path, on, "127.0.0.1", no_auth=True, hosts=["shop.example"])
+    assert named is not None
+    assert named.settings.open_scope == "read"  # a proxy brings others
+    named.end()
     assert (
         companion_of(tmp_path, DashboardConfig.model_validate({"use": False}), "::1", no_auth=False) is None
     )

@@ -49,6 +49,22 @@ def test_a_dropped_key_is_nowhere_in_the_files_and_the_user_who_returns_has_anot
     assert keys.at(before.slots).dropped.tolist() == [True, False]
 
 
+def test_a_drop_is_no_success_while_the_copy_is_missing(tmp_path: Path) -> None:
+    """Such as on a disk that isn't mounted: it still has the key."""
+    copy, away = tmp_path / "safe" / "keys.bin", tmp_path / "away.bin"
+    keys = UserKeys(tmp_path / "shop", copy)
+    secret = keys.of(numbers("ann", "bob")).keys[0].tobytes()
+    copy.rename(away)
+    for _ in range(2):
+        with pytest.raises(ArtifactError, match="copy of the keys, is missing"):
+            keys.drop("ann")
+        assert not copy.exists()
+        assert secret not in keys.path.read_bytes()
+    away.rename(copy)
+    keys.drop("ann")
+    assert secret not in copy.read_bytes()
+
+
 def test_records_that_a_crash_cut_off_are_written_again(tmp_path: Path) -> None:
     keys = UserKeys(tmp_path)
     kept = keys.of(numbers("ann"))

@@ -27,8 +27,6 @@ FILES = ("keys.json", "CURRENT", "FORMAT")
 """Beside those that end so."""
 _ENDS = (".toml", ".jinja")
 STATE = "state"
-MANY_USERS = ("user_rows", "screens")
-"""Artifacts that tell of many users at once; the next run makes them again."""
 
 
 class Kind(StrEnum):
@@ -47,7 +45,7 @@ class Kind(StrEnum):
     STATE = "state"
 
 
-MANY_USERS = ("user_rows", "screens")
+MANY_USERS = ("user_rows", "screens", "overlays")
 """Artifacts that tell of many users at once; the next run makes them again."""
 
 

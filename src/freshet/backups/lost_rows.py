@@ -3,8 +3,8 @@
 - The log: its snapshot names the days that are left.
 - Counts: they name the day files that are left, under the version that they had; the next run sees other
   events on those days, and counts these days again.
-- Rows of single users, and refused rows, told of many users at once: they are gone. Releases serve without
-  the former; the next refresh makes them again.
+- Rows of single users, overlays (which list established users) and refused rows told of many users at once:
+  they are gone. Releases serve without the first two; the next refresh makes them again.
 """
 
 from __future__ import annotations
@@ -105,9 +105,13 @@ def _settle_rows(root: Path, changed: Changed) -> None:
     artifacts = {"/".join(path.split("/")[:2]) for path in lost if path.split("/")[0] in MANY_USERS}
     for artifact in artifacts:
         shutil.rmtree(root / artifact, ignore_errors=True)
-    gone = {name.partition("/")[2] for name in artifacts if name.startswith("user_rows/")}
     releases = Releases(root)
-    for number in releases.numbers() if gone else ():
+    for number in releases.numbers() if artifacts else ():
         release = releases.get(number)
-        if release.users in gone:
-            write_json(root / "releases" / f"{number}.json", replace(release, users="").as_dict())
+        after = replace(
+            release,
+            users="" if f"user_rows/{release.users}" in artifacts else release.users,
+            overlay="" if f"overlays/{release.overlay}" in artifacts else release.overlay,
+        )
+        if after != release:
+            write_json(root / "releases" / f"{number}.json", after.as_dict())

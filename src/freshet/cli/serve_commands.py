@@ -82,7 +82,7 @@ def serve(
             host,
             prefix,
             stream=live_stream(workspace, recommender),
-            companion=companion_of(workspace, config.dashboard, host, no_auth),
+            companion=companion_of(workspace, config.dashboard, host, no_auth, config.http.hosts),
             watched=workspace.absolute(),
             traced=config.telemetry.requests,
         )

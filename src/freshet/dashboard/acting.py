@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 
 from freshet.core.errors import Busy, ConfigError, FreshetError
@@ -26,13 +27,15 @@ def person(visit: Visit) -> tuple[str, str]:
     """Who decides, and why, as the form says; the key that was used is named, too.
 
     Raises:
-        ConfigError: either is missing or too long.
+        ConfigError: either is missing or too long, or holds control characters.
     """
     name, reason = visit.text("by"), visit.text("reason")
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         raise ConfigError("your name is missing or too long", hint="the ledger keeps who decided")
     if not reason or len(reason) > LONGEST_REASON:
         raise ConfigError("the reason is missing or too long", hint="the ledger keeps why it was decided")
+    if any(unicodedata.category(one) == "Cc" and one not in "\r\n\t" for one in reason):
+        raise ConfigError("the reason holds control characters", hint="write it as plain text")
     return f"{name} (key {visit.session.key})" if visit.session.key else name, reason
 
 

@@ -18,6 +18,8 @@ LONGEST_FORM = 65_536
 """Bytes of a form at most."""
 CLIENT = "x-freshet-client"
 """Header in which `freshet serve` says who asks; what a client sends under that name doesn't get here."""
+FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""Headers by which a proxy says that the request came from elsewhere: not from this machine, as it seems."""
 OLD_FORM = "the form is too old, or not of this session"
 
 
@@ -28,7 +30,7 @@ class Access:
     Attributes:
         keyring: the API's keys.
         sessions: makes and reads the cookies of those who have logged in.
-        open_scope: what everybody may do where no key is required.
+        open_scope: what everybody may do where no key is required; through a proxy they may only look.
     """
 
     keyring: Keyring
@@ -51,7 +53,7 @@ class Entrance:
     def session(self, request: Request) -> Session | None:
         """The session of a request, None where it has none that is valid."""
         access = self._access
-        scope = "" if access.keyring.required else access.open_scope
+        scope = "" if access.keyring.required else self._open_scope(request)
         return access.sessions.read(request.cookies.get(COOKIE, ""), access.keyring.get, scope)
 
     def new_session(self, request: Request) -> Session | None:
@@ -65,7 +67,10 @@ class Entrance:
             raise Denied(403, over, "load the page again, then repeat it")
         if self._access.keyring.required:
             return None
-        return Session("", "", self._access.open_scope, self._access.sessions.cookie(None))
+        return Session("", "", self._open_scope(request), self._access.sessions.cookie(None))
+
+    def _open_scope(self, request: Request) -> str:
+        return "read" if any(name in request.headers for name in FORWARDED) else self._access.open_scope
 
     def check_form(self, request: Request, form: dict[str, str], session: Session) -> None:
         """Refuse a form that this session was not shown.

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,17 @@ class DashboardSettings:
     socket: str
 
 
-def companion_of(root: Path, config: DashboardConfig, host: str, no_auth: bool) -> Companion | None:
+def companion_of(
+    root: Path, config: DashboardConfig, host: str, no_auth: bool, hosts: Sequence[str] = ()
+) -> Companion | None:
     """The dashboard of a workspace, not started yet; None where it is switched off.
 
-    Who reaches a server without keys may only look, unless nobody but this machine reaches it.
+    Who reaches a server without keys may only look, unless nobody but this machine reaches it. A further name
+    in `[http] hosts` says that a proxy brings others to it.
+
+    Args:
+        host: that the server listens on.
+        hosts: `[http] hosts`.
 
     Raises:
         ConfigError: the variable that holds the secret is not set.
@@ -81,7 +89,8 @@ def companion_of(root: Path, config: DashboardConfig, host: str, no_auth: bool) 
             f"[dashboard] secret_env names {config.secret_env}, which is not set",
             hint="give all replicas the same long random value",
         )
-    return Companion(root.absolute(), no_auth, "admin" if is_loopback(host) else "read", secret)
+    alone = is_loopback(host) and not hosts
+    return Companion(root.absolute(), no_auth, "admin" if alone else "read", secret)
 
 
 class Companion:

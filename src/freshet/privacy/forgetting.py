@@ -7,7 +7,8 @@ the lease throughout; servers go on, and open what is new when it has ended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 from freshet import __version__
 from freshet.backups import safekeeping
-from freshet.core.errors import FreshetError, InputError
+from freshet.core.errors import Busy, FreshetError, InputError
 from freshet.core.ports import UserStore
 from freshet.experiments.measurement import shown_to_people
 from freshet.privacy import artifact_cleaning, bucket_cleaning, leftovers, receipts
@@ -26,9 +27,10 @@ from freshet.stages.events import log_forgetting, refused_rows
 from freshet.stages.events.step import located
 from freshet.storage import user_ids as persons
 from freshet.storage.durable import read_json, write_json
+from freshet.storage.lease import lease
 from freshet.storage.ledger import Run
 from freshet.storage.secrets import PRIVACY
-from freshet.storage.workspace import Workspace
+from freshet.storage.workspace import LEASE, Workspace
 
 _PLACES = "replay"
 """Folder of replays, whose rooms are workspaces of their own."""
@@ -93,7 +95,7 @@ def forget(
 
     Raises:
         InputError: an id is empty, or there are more than `MOST`.
-        Busy: another run is writing.
+        Busy: another run, or a replay, is writing.
         ArtifactError: a file of the log, or a counted day, is damaged; the same call goes on once it is not.
         StateError: the user store can't be written; the same call goes on later.
     """
@@ -106,9 +108,10 @@ def forget(
             stones = persons.bury(ws.root, [one.person for one in found], now, block=block)
             _keep_apart(ws)
         work = _Work(ws, run, Names(found), _Progress.of(ws.root, sorted(stones)), users)
-        with bucket_cleaning.rewriting(ws.bucket):
-            work.do()
-        searched = work.prove()
+        with _rooms_held(ws):
+            with bucket_cleaning.rewriting(ws.bucket):
+                work.do()
+            searched = work.prove()
         left = (*work.left, *outside(ws))
         made = made_with(ws, work.progress.first_day)
         receipt = None
@@ -117,7 +120,7 @@ def forget(
                 persons.finish(ws.root, stones)
                 _keep_apart(ws)
                 receipt = _receipt(ws, run, stones, work, searched, left, made)
-                work.progress.path.unlink(missing_ok=True)
+                _end_progress(ws.root, stones)
         done = Forgotten(run.record.id, tuple(stones), work.progress.removed, searched, left, made, receipt)
         with run.step("forget") as step:
             step.details = {"people": len(stones), "removed": done.removed, "left": len(searched.traces)}
@@ -125,6 +128,37 @@ def forget(
     if ws.bucket is not None:
         bucket_cleaning.delete_unnamed(ws.bucket)
     return done
+
+
+@contextmanager
+def _rooms_held(ws: Workspace) -> Iterator[None]:
+    """Hold the leases of all rooms of replays: each is a workspace of its own, in which a replay writes.
+
+    Raises:
+        Busy: a replay goes on; the message names it.
+    """
+    with ExitStack() as held:
+        for room in _rooms(ws.root):
+            try:
+                held.enter_context(lease(room / LEASE, "forget", wait=ws.wait))
+            except Busy as error:
+                raise Busy(
+                    f"the replay in {room} goes on: {error.message}",
+                    hint="wait until it has ended, or stop it; then run the same command again",
+                    retryable=True,
+                ) from None
+        yield
+
+
+def _rooms(root: Path) -> list[Path]:
+    return [path for path in sorted((root / _PLACES / "rooms").glob("*")) if path.is_dir()]
+
+
+def _end_progress(root: Path, finished: Collection[str]) -> None:
+    """Delete what calls for these people have noted, also calls for some of them that were killed."""
+    for path in (root / PRIVACY / "begun").glob("*.json"):
+        if set(read_json(path)["people"]) <= set(finished):
+            path.unlink(missing_ok=True)
 
 
 def _keep_apart(ws: Workspace) -> None:
@@ -194,7 +228,7 @@ class _Work:
         )
         self._note(impressions=shown_to_people.without_people(ws.root, names.stored, names.numbers))
         self.run.say("taking people out of counts and rows of users")
-        for root in (ws.root, *sorted((ws.root / _PLACES / "rooms").glob("*"))):
+        for root in (ws.root, *_rooms(ws.root)):
             cleaned = artifact_cleaning.clean(root, names, taken.renamed)
             self._note(transitions=cleaned.transitions, user_rows=cleaned.user_rows)
         for name in _RESULTS:
@@ -253,9 +287,9 @@ def _receipt(
 
 
 def _sources(ws: Workspace) -> frozenset[Path]:
-    """Source files that lie within the workspace: they are their owner's."""
+    """Source files and the catalogue, where they lie within the workspace: they are their owner's."""
     found: set[Path] = set()
-    for name in ws.config.events.files:
+    for name in filter(None, (*ws.config.events.files, ws.config.events.items)):
         place = located(ws, name)
         if isinstance(place, Path) and place.is_dir() and place != ws.root:
             found.update(place.rglob("*"))
@@ -272,8 +306,12 @@ def outside(ws: Workspace) -> tuple[str, ...]:
     if config.events.files:
         listed = ", ".join(config.events.files)
         found.append(f"source files are yours: {listed}; imported again, nothing of the people comes in")
+    if config.events.items:
+        found.append(f"the catalogue is yours, and not searched: {config.events.items}")
     if config.stream.kind:
         found.append(f"messages that {config.stream.kind} still keeps are refused, and stay there")
+    if config.serving.state != "lmdb":
+        found.append("the Redis server is cleaned, and not searched; nor are copies of its files elsewhere")
     if ws.bucket is not None:
         found.append(f"earlier versions of objects, if the bucket of {ws.bucket.url} keeps any")
         found.append("what other machines that serve this workspace remember: run the command there as well")

@@ -10,7 +10,7 @@ from typing import Any
 
 from freshet.core import config
 from freshet.core.errors import ArtifactError
-from freshet.privacy.person import Names
+from freshet.privacy.person import FORGOTTEN, Names
 from freshet.privacy.traces import search
 from freshet.storage import run_log
 from freshet.storage.durable import PART, read_json, write_json, write_text
@@ -52,8 +52,8 @@ def _run_logs(root: Path) -> Iterator[Path]:
 
 
 def _without(found: Any, names: Names) -> Any:
-    if isinstance(found, str):
-        return names.without(found)
+    if isinstance(found, str):  # a whole value stands in quotes, whatever it looks like
+        return FORGOTTEN if found in names.ids else names.without(found)
     if isinstance(found, dict):
         return {key: _without(value, names) for key, value in found.items()}
     return [_without(value, names) for value in found] if isinstance(found, list) else found

@@ -17,8 +17,13 @@ from freshet.storage.user_ids import People
 
 MOST = 1000
 """People forgotten by one call: every byte of the workspace is compared with the names of all of them."""
+FORGOTTEN = "(forgotten)"
+"""What stands in texts in place of an id."""
 _LONG = 5
-"""Characters from which an id that stands in a text by itself is taken for the person: `12` is any number."""
+"""Characters from which an id that stands in a text by itself is taken for the person.
+
+Digits alone never are: `10003` is any number, or an item. In quotes they are.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +95,12 @@ class Names:
         return sum(1 for _ in self._bytes.finditer(data))
 
     def in_text(self, text: str) -> int:
-        """How often an id stands in a text by itself; a short one only in quotes."""
+        """How often an id stands in a text by itself; a short one, or a number, only in quotes."""
         return sum(1 for _ in self._text.finditer(text))
 
     def without(self, text: str) -> str:
         """A text with a word in place of each of these ids."""
-        return self._text.sub("(forgotten)", text)
+        return self._text.sub(FORGOTTEN, text)
 
     def is_mine(self, body: bytes) -> bool:
         """Whether an entry of a journal of the user store is of one of them."""
@@ -114,5 +119,6 @@ def _pattern(ids: Iterable[str]) -> re.Pattern[str]:
             before = r"(?<![\w])" if re.match(r"\w", text) else ""
             after = r"(?![\w])" if re.search(r"\w$", text) else ""
             quoted = rf"(?<=[\"']){plain}(?=\\?[\"'])"
-            parts.append(before + plain + after if len(id) >= _LONG else quoted)
+            is_word = len(id) >= _LONG and not id.isdecimal()
+            parts.append(before + plain + after if is_word else quoted)
     return re.compile("|".join(parts))

@@ -6,6 +6,7 @@ import gzip
 import mmap
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from freshet.stages.events.refused_rows import OfPeople
 from freshet.storage.secrets import PRIVACY
 
 _TEXT = (".json", ".jsonl", ".txt", ".csv", ".toml", ".log", ".html", ".md")
+_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
+"""Raised for archives that are cut off, damaged, encrypted, or compressed in a way that Python doesn't know."""
 _SETTINGS = "freshet.toml"
 """Its owner's; `privacy/` holds keyed hashes on purpose."""
 
@@ -97,11 +100,19 @@ def _of_file(path: Path, names: Names, rows: OfPeople) -> Iterator[tuple[str, in
         try:
             with gzip.open(path) as file:
                 yield from _counted("bytes, decompressed", names.in_bytes(file.read()))
-        except (OSError, EOFError):
+        except FileNotFoundError:
+            raise
+        except _DAMAGED:
             yield "can't be decompressed", 0
-    elif path.suffix in (".npz", ".zip") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            total = sum(names.in_bytes(archive.read(member)) for member in archive.namelist())
+    elif path.suffix in (".npz", ".zip"):
+        try:
+            with zipfile.ZipFile(path) as archive:
+                total = sum(names.in_bytes(archive.read(member)) for member in archive.namelist())
+        except FileNotFoundError:
+            raise
+        except _DAMAGED:
+            yield "can't be opened as an archive", 0
+            return
         yield from _counted("members of an archive", total)
     elif path.suffix in _TEXT:
         data = path.read_bytes()

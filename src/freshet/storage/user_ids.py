@@ -187,13 +187,12 @@ def settle(root: Path, wanted: PrivacyConfig, write: bool = True) -> None:
         )
     if not wanted.hash_users:
         return
-    if there:
-        people_of(root)  # compares the secret
+    if there and people_of(root).hashed:  # compares the secret
         return
     used = [name for name in ("events/log", "impressions", "state/data.mdb") if (root / name).exists()]
-    if used:
+    if used or there:
         raise ConfigError(
-            f"[privacy] hash_users is true, and {used[0]} holds user ids as they came",
+            f"[privacy] hash_users is true, and {[*used, root][0]} holds user ids as they came",
             hint="make a new workspace with hash_users = true and import the source files there, or set "
             "it to false: in one log everybody would be two people",
         )

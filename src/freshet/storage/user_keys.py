@@ -99,6 +99,8 @@ class UserKeys:
                 slots[new] = len(records) + np.arange(len(made))
                 keys[new] = made["key"]
                 _append(self.path, made)
+            if self._copy is not None and not self._copy.exists():
+                self._make(self._copy)
             self._refresh()
         return Keys(slots[back], keys[back])
 
@@ -125,7 +127,7 @@ class UserKeys:
             user: the id as the log holds it.
 
         Raises:
-            ArtifactError: the copy can't be reached, or is of other keys; the workspace's are dropped.
+            ArtifactError: the copy is missing, can't be reached, or is of other keys; the workspace's are dropped.
         """
         return self.drop_numbers(np.array([user_number(user), state_number(user_key(user))], np.uint64)) > 0
 
@@ -139,6 +141,12 @@ class UserKeys:
             found = np.flatnonzero(np.isin(records["user"], users) & there)
             shared = np.flatnonzero((records["user"] == EVERYBODY) & there)  # may tell of them as well
             _overwrite(self.path, [*shared.tolist(), *found.tolist()])
+            if self._copy is not None and not self._copy.exists():
+                raise ArtifactError(  # a new one would hide that the one elsewhere still has the keys
+                    f"{self._copy}, the copy of the keys, is missing: they are dropped in the workspace alone",
+                    hint="mount its disk, then run the command again; if it is gone for good, or was never "
+                    "made, `freshet backup` makes it",
+                )
             self._refresh()
         return len(found)
 
@@ -157,22 +165,29 @@ class UserKeys:
             else:
                 _join(kept, self.path)
 
+    def _make(self, copy: Path) -> None:
+        try:
+            with written(copy) as aside:
+                shutil.copyfile(self.path, aside)
+        except OSError as error:
+            raise _unwritable(copy, error) from None
+
     def _refresh(self) -> None:
         """Bring the copy up to date; a drop that only the copy knows is done here as well."""
         if self._copy is None:
             return
         try:
-            if not self._copy.exists():
-                with written(self._copy) as aside:
-                    shutil.copyfile(self.path, aside)
-                return
             _join(self.path, self._copy)
             _join(self._copy, self.path)
         except OSError as error:
-            raise ArtifactError(
-                f"the copy of the keys, {self._copy}, can't be written: {error.strerror}",
-                hint="see to its disk, then run the command again; [backup] keys names it",
-            ) from None
+            raise _unwritable(self._copy, error) from None
+
+
+def _unwritable(copy: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(
+        f"the copy of the keys, {copy}, can't be written: {error.strerror}",
+        hint="see to its disk, then run the command again; [backup] keys names it",
+    )
 
 
 def _create(path: Path) -> None:

@@ -25,7 +25,7 @@ from freshet.core.errors import (
 )
 from freshet.core.ports import EventStream, Gap, Polled, Start
 from freshet.experiments.measurement.frozen_rules import kept_columns
-from freshet.stages.events import Batch, BatchReport, EventLog, StreamState
+from freshet.stages.events import Batch, BatchReport, EventLog, StreamState, first_day
 from freshet.stages.events.pruning import prune
 from freshet.storage.workspace import Workspace
 from freshet.streaming.pending_batch import PendingBatch
@@ -221,6 +221,7 @@ class LogConsumer:
                 return
             batch = self._pending.batch(stream.name, self._identity, self._settings.message_bytes)
             with self._ws.hold("stream", tell=False):
+                first_day.lift(self._ws.source, self._ws.config.retention.events_days)
                 report = self._log.import_messages(
                     batch, self._ws.config.events, now=datetime.now(UTC), keep=kept_columns(self._ws)
                 )

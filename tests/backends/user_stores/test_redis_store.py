@@ -298,3 +298,32 @@ def test_files_of_the_server_lose_who_is_erased(tmp_path: Path) -> None:
         for path in files:
             assert mark not in path.read_bytes(), path
             assert key not in path.read_bytes(), path
+
+
+def test_a_dump_that_was_begun_before_is_written_again(tmp_path: Path) -> None:
+    """It is of the moment at which it was begun, with the entries that went since."""
+    mark, key = b"marker-4711", b"0123456789abcdef"
+    with Server(tmp_path / "server", "--save", "3600 100000", "--rdb-key-save-delay", "2000") as server:
+        store = RedisUserStore(server.url)
+        store.record([Fact(n.to_bytes(16, "big"), key, n, 1, n, True, mark) for n in range(9)])
+        with redis.Redis(port=server.port) as client:
+            client.mset({f"other {n}": n for n in range(500)})
+            client.bgsave()
+            assert client.info("persistence")["rdb_bgsave_in_progress"] == 1
+        assert store.erase([key], lambda body: body == mark).left == ()
+        store.close()
+        content = (tmp_path / "server" / "dump.rdb").read_bytes()
+        assert mark not in content
+        assert key not in content
+
+
+def test_a_dump_that_can_not_be_written_is_told(tmp_path: Path) -> None:
+    key = b"0123456789abcdef"
+    with Server(tmp_path / "server", "--save", "3600 100000") as server:
+        store = RedisUserStore(server.url)
+        store.record([Fact(bytes(16), key, 1, 1, 1, True, b"body")])
+        (tmp_path / "server" / "dump.rdb").mkdir()
+        [left] = store.erase([key], lambda body: body == b"body").left
+        assert "the dump of Redis" in left
+        assert "ended with err" in left
+        store.close()

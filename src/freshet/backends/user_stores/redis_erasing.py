@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import redis
 
@@ -54,10 +55,35 @@ PATIENCE = 120.0
 """Seconds that a server may take to write its files anew."""
 _POLL = 0.1
 _READ = 1000
-_FILES = (
-    ("aof_enabled", "BGREWRITEAOF", "aof_rewrite_in_progress", "aof_rewrite_scheduled", "append-only file"),
-    ("", "BGSAVE", "rdb_bgsave_in_progress", "", "dump"),
+_BUSY = ("in progress", "is active")
+"""What the server says while it writes a file: that one, or the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of the server, and the names of its facts in INFO.
+
+    Attributes:
+        what: for people.
+        running, scheduled: 1 while it is written, or is to be; '' = there is no such fact.
+        status: `ok` where it was written without an error the last time.
+    """
+
+    what: str
+    command: str
+    running: str
+    scheduled: str
+    status: str
+
+
+_LOG = _File(
+    "append-only file",
+    "BGREWRITEAOF",
+    "aof_rewrite_in_progress",
+    "aof_rewrite_scheduled",
+    "aof_last_bgrewrite_status",
 )
+_DUMP = _File("dump", "BGSAVE", "rdb_bgsave_in_progress", "", "rdb_last_bgsave_status")
 
 
 def erase_entries(server: Server, stream: bytes, mine: Callable[[bytes], bool]) -> int:
@@ -83,22 +109,36 @@ def _entries(server: Server, stream: bytes) -> Iterator[list[tuple[bytes, dict[b
 
 def write_files_anew(server: Server) -> tuple[str, ...]:
     """Have the server write its files without what was deleted; what it didn't, in words."""
-    left = []
-    for enabled, command, running, scheduled, what in _FILES:
-        facts = server.again(lambda client: client.info("persistence"))
-        if enabled and not int(facts.get(enabled, 0)):
-            continue
-        if not enabled and not _dumps(server):
-            continue
+    facts = server.again(lambda client: client.info("persistence"))
+    files = [*([_LOG] if int(facts.get("aof_enabled", 0)) else []), *([_DUMP] if _dumps(server) else [])]
+    return tuple(problem for file in files if (problem := _write_anew(server, file)))
+
+
+def _write_anew(server: Server, file: _File) -> str:
+    """Have one file written from what is in memory now; '' once it is, else why it may not be.
+
+    A write that goes on already has begun before the deletion: it is waited for, and another one asked for.
+    """
+    until = time.monotonic() + PATIENCE
+    late = f"Redis at {server.name} had not written its {file.what} anew after {PATIENCE:.0f} s"
+    while True:
         try:
-            server.client.bgrewriteaof() if command == "BGREWRITEAOF" else server.client.bgsave()
+            server.client.execute_command(file.command)
+            break
         except redis.ResponseError as error:
-            if "in progress" not in str(error):
-                left.append(f"the {what} of Redis at {server.name} may hold it: {command}: {error}")
-                continue
-        if not _ended(server, running, scheduled):
-            left.append(f"Redis at {server.name} had not written its {what} anew after {PATIENCE:.0f} s")
-    return tuple(left)
+            if not any(words in str(error) for words in _BUSY):
+                return f"the {file.what} of Redis at {server.name} may hold it: {file.command}: {error}"
+        if not _ended(server, until):
+            return late
+    if not _ended(server, until):
+        return late
+    status = server.again(lambda client: client.info("persistence")).get(file.status, "unknown")
+    if status != "ok":
+        return (
+            f"the {file.what} of Redis at {server.name} may hold it: {file.command} ended with {status}: "
+            "see the log of the server, then run the same command again"
+        )
+    return ""
 
 
 def _dumps(server: Server) -> bool:
@@ -110,11 +150,12 @@ def _dumps(server: Server) -> bool:
     return bool(found.get("save")) or bool(server.client.info("persistence").get("rdb_saves", 0))
 
 
-def _ended(server: Server, *running: str) -> bool:
-    until = time.monotonic() + PATIENCE
+def _ended(server: Server, until: float) -> bool:
+    """Wait until the server writes neither file: either keeps the other from being begun."""
+    names = [name for file in (_LOG, _DUMP) for name in (file.running, file.scheduled) if name]
     while time.monotonic() < until:
         facts = server.again(lambda client: client.info("persistence"))
-        if not any(int(facts.get(name, 0)) for name in running if name):
+        if not any(int(facts.get(name, 0)) for name in names):
             return True
         time.sleep(_POLL)
     return False

@@ -29,7 +29,8 @@ class RetentionConfig(Section):
         0,
         ge=0,
         description="days of the log that stay, counted back from its last one; they have to cover "
-        "novelty_days, the windows of counts and `[tuning] every_days`",
+        "novelty_days, the windows of counts and `[tuning] every_days`; older events that come in again are "
+        "refused until it is raised or removed",
     )
     impressions_days: int = Field(
         0, ge=0, description="days of impressions that stay, counted back from the last day of the log"

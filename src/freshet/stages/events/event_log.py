@@ -23,7 +23,7 @@ from freshet.core import config
 from freshet.core.ports import SourceStore
 from freshet.core.types import AsOf
 from freshet.core.urls import Location
-from freshet.stages.events import date_forms, merging, plausibility
+from freshet.stages.events import date_forms, first_day, merging, plausibility
 from freshet.stages.events.event_days import DayFile, write_days
 from freshet.stages.events.formats import event_source
 from freshet.stages.events.message_staging import keep_refused, stage_messages
@@ -120,7 +120,8 @@ class EventLog:
         """
         people = people_of(self.root)
         people = people.as_stored() if stored else people
-        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep), people)
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep), people,
+                        first_day.first_day(self.root))  # fmt: skip
         found = event_source(source, self.store, settings.layout)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
@@ -153,7 +154,8 @@ class EventLog:
         number, before = latest(self.root)
         batch.check(before.streams)
         people = people_of(self.root)
-        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep), people)
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep), people,
+                        first_day.first_day(self.root))  # fmt: skip
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:

@@ -102,9 +102,12 @@ def drop_days(root: Path, before: date) -> int:
     """
     number, log = latest(root)
     kept = [day for day in log.days if day.day >= before]
+    older = [path for path in (root / "events").glob("date=*") if path.name < f"date={before}"]
+    if not older:
+        return 0  # earlier states stay, by which the log falls back
     if len(kept) < len(log.days):
         commit(root, number + 1, Snapshot.of(kept, log.streams))
-    drop_earlier(root)
+    drop_earlier(root)  # also where a killed call had not
     return log.rows - sum(day.rows for day in kept)
 
 

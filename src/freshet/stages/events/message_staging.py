@@ -19,11 +19,11 @@ from freshet.core.errors import InputError
 from freshet.core.ports import Message
 from freshet.stages.events import quarantine
 from freshet.stages.events.columns import event_columns, named_columns
+from freshet.stages.events.first_day import ON_PURPOSE
 from freshet.stages.events.parquet_files import checksum, write_parquet
 from freshet.stages.events.source_tables import Table, json_lines
 from freshet.stages.events.staging import Staged, Wanted, stage_table
 from freshet.storage import sql
-from freshet.storage.user_ids import FORGOTTEN
 
 TOMBSTONE, TOO_LARGE, NOT_UTF8, EMPTY = "no body (tombstone)", "too large", "not UTF-8", "empty"
 CONTROL = "control characters"
@@ -66,8 +66,8 @@ class StagedMessages:
 
     @property
     def kept(self) -> list[tuple[Message, str, str]]:
-        """What goes to quarantine: nothing of people who were forgotten, nor ids that are to be hashed."""
-        rest = [one for one in self.refused if one[1] != FORGOTTEN]
+        """What goes to quarantine: nothing of what is refused on purpose, nor ids that are to be hashed."""
+        rest = [one for one in self.refused if one[1] not in ON_PURPOSE]
         return rest if self.shown else [(message, why, "") for message, why, _ in rest]
 
     @property

@@ -15,11 +15,11 @@ import duckdb
 
 from freshet.core.errors import InputError
 from freshet.core.urls import Location, Url
+from freshet.stages.events.first_day import ON_PURPOSE
 from freshet.stages.events.parquet_files import checksum, checksum_of, write_parquet
 from freshet.stages.events.source_tables import rejects
 from freshet.storage import sql
 from freshet.storage.checksums import remembered
-from freshet.storage.user_ids import FORGOTTEN
 
 if TYPE_CHECKING:
     from freshet.stages.events.staging import Staged
@@ -41,18 +41,19 @@ def keep(
     """Write a draft's bad rows to `<into>/<source>-<hash>.parquet`; the same rows give the same file.
 
     Columns: row (number among the rows that have fields, NULL for others), line (of what has no fields),
-    reason, raw (JSON of the row, or the line as it stands). Of people who were forgotten nothing is kept.
+    reason, raw (JSON of the row, or the line as it stands). Of what is refused on purpose nothing is kept.
 
     Args:
         draft: a table, or a function that reads one, in SQL.
         shown: lines may be kept as they stand: they hold no id that must not be known.
     """
+    on_purpose = sql.texts(sorted(ON_PURPOSE))
     line = "content" if shown else "NULL"
     reason, number, raw = sql.name(REASON), sql.name(ROW), sql.name(RAW)
     table = connection.sql(
         f"""SELECT * FROM (
                 SELECT {number} AS "row", CAST(NULL AS BIGINT) AS line, {reason} AS reason, {raw} AS raw
-                FROM {draft} WHERE {reason} <> {sql.text(FORGOTTEN)}
+                FROM {draft} WHERE {reason} IS NOT NULL AND NOT list_contains({on_purpose}, {reason})
                 UNION ALL
                 SELECT NULL, line, {sql.text(UNREADABLE_ROW)}, {line} FROM ({rejects(connection)}))
             ORDER BY "row", line, raw"""
@@ -100,8 +101,8 @@ class Refused(InputError):
 
 def refused(connection: duckdb.DuckDBPyConnection, staged: Staged) -> Refused | None:
     """What is wrong with a file just staged, if it has rows and all of them are quarantined."""
-    gone = staged.quarantined.get(FORGOTTEN, 0)  # of them nothing is wrong, and nothing is shown
-    bad = {why: count for why, count in staged.quarantined.items() if why != FORGOTTEN}
+    gone = sum(staged.quarantined.get(why, 0) for why in ON_PURPOSE)  # nothing is wrong with them, or shown
+    bad = {why: count for why, count in staged.quarantined.items() if why not in ON_PURPOSE}
     if staged.rows == gone or sum(bad.values()) < staged.rows - gone:
         return None
     message, why = _none_of(
@@ -112,7 +113,7 @@ def refused(connection: duckdb.DuckDBPyConnection, staged: Staged) -> Refused | 
 
 def note_quarantined(connection: duckdb.DuckDBPyConnection, staged: Staged) -> str:
     """A note on a file just staged if many of its rows are quarantined, else ''."""
-    bad = {why: count for why, count in staged.quarantined.items() if why != FORGOTTEN}
+    bad = {why: count for why, count in staged.quarantined.items() if why not in ON_PURPOSE}
     draft = sql.parquet([staged.path])
     return many(connection, draft, staged.source, staged.rows, bad, shown=staged.shown)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from freshet.stages.events import quarantine, raw_rows
 from freshet.stages.events.clocks import FOREVER, Clock, choose_clock
 from freshet.stages.events.columns import EventColumns, event_columns
 from freshet.stages.events.date_forms import Undecided, known_orders
+from freshet.stages.events.first_day import TOO_OLD
 from freshet.stages.events.formats import SourceFile
 from freshet.stages.events.id_columns import Id, with_ids
 from freshet.stages.events.rule import Rule
@@ -75,6 +76,7 @@ class Wanted:
         now: events more than a day after this moment (with zone) are in the future.
         keep: columns to keep beside those that the rule reads, where the file has them.
         people: by which names users enter, and who is refused.
+        first: events before this day are refused; None = none is.
     """
 
     settings: config.Events
@@ -82,6 +84,7 @@ class Wanted:
     now: datetime
     keep: frozenset[str] = frozenset()
     people: People = NOBODY
+    first: date | None = None
 
 
 def stage(
@@ -123,7 +126,7 @@ def stage_table(
     try:
         times = choose_clock(connection, table, columns.times, settings, now, orders)
         persons.add_table(connection, wanted.people)
-        query = _with_reasons(known, columns, ids, times, now, wanted.people)
+        query = _with_reasons(known, columns, ids, times, wanted)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless, truths = _counted(connection, draft)
@@ -149,9 +152,10 @@ def _value(given: str) -> str:
 
 
 def _with_reasons(
-    table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime, people: People
+    table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, wanted: Wanted
 ) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
+    people, now = wanted.people, wanted.now
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
     # As a blank cell is: whether a gap is NaN, NULL or nothing is up to the tool that wrote the file.
     given = f"CASE WHEN NOT list_contains({_NONE}, lower(trim({given}))) THEN {given} END"
@@ -177,6 +181,7 @@ def _with_reasons(
     )
     reason = f"""CASE
         WHEN {_own("gone")} THEN {sql.text(persons.FORGOTTEN)}
+        {_too_old(times, wanted.first)}
         WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
         WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
         WHEN {ids["user"].missing} THEN 'missing user'
@@ -205,6 +210,15 @@ def _with_reasons(
         coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
             AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}
         FROM ({rows})"""
+
+
+def _too_old(times: Clock, first: date | None) -> str:
+    """SQL: the case of an event before the first day that is kept; an impossible time has its own reason."""
+    if first is None:
+        return ""
+    time = _own("time")
+    return f"""WHEN {time} >= TIMESTAMP '{times.earliest}' AND {time} < TIMESTAMP '{first}'
+            THEN {sql.text(TOO_OLD)}"""
 
 
 def _own(part: str) -> str:

@@ -11,7 +11,7 @@ from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
 from freshet.core.urls import Location, location
 from freshet.stages import events
-from freshet.stages.events import refused_sources
+from freshet.stages.events import first_day, refused_sources
 from freshet.stages.events.layouts import Reading
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
@@ -47,6 +47,7 @@ def import_sources(
             hint="set [events] files, or run `freshet import FILE`",
         )
     events.parse(ws.config.events.positive)  # a bad rule is better refused before an hour of reading
+    first_day.lift(ws.source, ws.config.retention.events_days)
     log = events.EventLog(ws.source, store=ws.sources)
     reports: list[events.ImportReport] = []
     with run.step("import") as step:

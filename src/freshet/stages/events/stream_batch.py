@@ -8,10 +8,10 @@ from datetime import datetime
 
 from freshet.core.errors import InputError, StreamMoved
 from freshet.core.ports import Message
+from freshet.stages.events.first_day import ON_PURPOSE
 from freshet.stages.events.message_staging import StagedMessages
 from freshet.stages.events.snapshots import Snapshot
 from freshet.stages.events.stream_state import Streams, StreamState
-from freshet.storage.user_ids import FORGOTTEN
 
 HOPELESS = 100
 """Messages of which none can be used are wrong settings; fewer may be somebody's mistake."""
@@ -57,8 +57,8 @@ class Batch:
         Raises:
             InputError: none of many messages can be used.
         """
-        reasons = {why: count for why, count in found.reasons.items() if why != FORGOTTEN}
-        wanted = len(self.messages) - found.reasons.get(FORGOTTEN, 0)
+        reasons = {why: count for why, count in found.reasons.items() if why not in ON_PURPOSE}
+        wanted = len(self.messages) - sum(found.reasons.get(why, 0) for why in ON_PURPOSE)
         if sum(reasons.values()) < wanted or wanted < HOPELESS:
             return
         main = max(reasons, key=lambda why: reasons[why])
