@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from freshet.core.types import Answer
+from freshet.http.level_watch import LevelWatch
 from freshet.http.prometheus import Level, Metrics
 
 
@@ -40,4 +43,14 @@ def test_levels_become_gauges_and_what_is_not_known_is_no_number() -> None:
     metrics.set_levels(levels[1:], [], 1_700_000_300.0)
     text = metrics.text().decode()
     assert "FreshetEvidenceOld" not in text  # what is over is gone
+    assert "freshet_levels_every_seconds NaN" in text
     assert 'level="evidence_age"' not in text
+
+
+def test_how_often_levels_are_looked_at_is_told(tmp_path: Path) -> None:
+    metrics = Metrics()
+    watch = LevelWatch(tmp_path, metrics)
+    for minutes in (90, 0):
+        (tmp_path / "freshet.toml").write_text(f"[alerts]\nevery_minutes = {minutes}\n")
+        watch.seconds()
+        assert f"freshet_levels_every_seconds {minutes * 60}.0" in metrics.text().decode()

@@ -12,20 +12,25 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
-from freshet.core.types import AsOf, Signs, Staleness, Transitions
-from freshet.inspect import Live, service_levels
+from freshet.core.errors import FreshetError
+from freshet.core.types import TRANSITION, AsOf, Signs, Staleness, Transitions
+from freshet.inspect import Live, live_of, service_levels
 from freshet.inspect.age_levels import events_level, evidence_level, live_levels, stream_levels
 from freshet.inspect.drift_levels import drift_level, loss_level
 from freshet.inspect.freshness import FOLDER, Freshness
-from freshet.inspect.level_facts import Facts, Run
+from freshet.inspect.level_facts import Facts, Run, gather
 from freshet.inspect.run_levels import damage_level, held_levels, last_run_level, review_level
+from freshet.scheduling.scheduler import Stopped
 from freshet.stages.schedule.since_refresh import DriftSince, LossByAge, drift_since, loss_by_age
+from freshet.storage import ledger
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 from freshet.streaming import SeenStream
 from freshet.wiring import open_workspace
 from tests.pipeline.world import FIRST, SECOND
+from tests.scheduling.shops import Shop, fail
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 RELEASE = Release(7, "2026-03-08", "t", "", "i", "00009", 6)
@@ -284,3 +289,42 @@ def test_what_is_missing_is_a_breach(counted: Workspace, tmp_path: Path) -> None
     assert (damage := found.find("damage")) is not None
     assert release.overlay in damage.sentence
     assert "runs/00099.json" in damage.sentence
+
+
+def test_a_review_and_a_failure_behind_many_collects_are_seen(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.run("refresh", lambda _, run: run.end("waiting", "churn"))
+    with pytest.raises(FreshetError):
+        shop.run("run", lambda *_: fail())
+    collected = shop.run("collect")
+    for number in range(4, 560):
+        shop.open().ledger.save(replace(collected, id=f"{number:05d}"))
+    found = gather(shop.open(), shop.now, None, measure=False)
+    assert [one.id for one in found.waiting] == ["00001"]
+    assert [one.outcome for one in found.attempts] == ["failed", "waiting"]
+    later = gather(shop.open(), shop.now + timedelta(days=401), None, measure=False)
+    assert later.attempts == ()
+
+
+def test_a_run_that_somebody_stopped_is_no_failure(tmp_path: Path) -> None:
+    def stop(_: str, __: ledger.Run) -> None:
+        raise Stopped("stopped by SIGTERM")
+
+    shop = Shop(tmp_path)
+    shop.run("run")
+    with pytest.raises(Stopped):
+        shop.run("run", stop)
+    assert last_run_level(gather(shop.open(), shop.now, None, measure=False)).state == "ok"
+    with pytest.raises(FreshetError):
+        shop.run("run", lambda *_: fail())
+    assert last_run_level(gather(shop.open(), shop.now, None, measure=False)).value == 1
+
+
+def test_an_event_that_arrives_late_does_not_age_what_serving_remembers(tmp_path: Path) -> None:
+    users = LmdbUserStore(tmp_path, 1)
+    assert live_of(users).last_event is None
+    times = [NOW - timedelta(days=3), NOW - timedelta(minutes=1), NOW - timedelta(days=2)]
+    bodies = [(round(one.timestamp() * 1e6), 1, -1, -1) for one in times]
+    users.events.append([np.array([body], TRANSITION).tobytes() + b"more" for body in bodies])
+    assert live_of(users).last_event == NOW - timedelta(minutes=1)
+    users.close()

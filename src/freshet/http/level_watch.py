@@ -50,6 +50,7 @@ class LevelWatch:
         """From one look to the next, by the settings as they are now or were last right; 0 = never."""
         with suppress(ConfigError):  # a look says what is wrong with them
             self._seconds = load(self._root / SETTINGS).alerts.every_minutes * 60
+        self._metrics.set_looks(self._seconds)
         return self._seconds
 
     def look(self) -> None:

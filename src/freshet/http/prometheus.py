@@ -120,6 +120,12 @@ class Metrics:
             "When the levels were looked at last.",
             registry=registry,
         )
+        self._every = Gauge(
+            "freshet_levels_every_seconds",
+            "From one look at the levels to the next, 0 = this server never looks.",
+            registry=registry,
+        )
+        self._every.set(math.nan)  # until the settings are read
         self._firing = Gauge("freshet_alerts_firing", "1 per alert that fires.", ["alert"], registry=registry)
         # looking a child up by its labels costs more than counting it
         self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -155,6 +161,10 @@ class Metrics:
         """Set gauges, by names of `GAUGES`."""
         for name, value in values.items():
             self._gauges[name].set(value)
+
+    def set_looks(self, seconds: float) -> None:
+        """Set how often the levels are looked at; 0 = never."""
+        self._every.set(seconds)
 
     def set_levels(self, levels: Sequence[Level], firing: Sequence[str], now: float) -> None:
         """Set what follows from service levels.

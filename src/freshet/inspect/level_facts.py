@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 
 from freshet.core.errors import ArtifactError, FreshetError
 from freshet.core.types import AsOf
@@ -14,14 +16,16 @@ from freshet.inspect.live_state import Live
 from freshet.inspect.schedule_view import ScheduleView, schedule_view
 from freshet.stages.events import EventLog, body
 from freshet.storage import rollback
-from freshet.storage.ledger import Record
+from freshet.storage.ledger import Ledger, Record, identity
 from freshet.storage.manifests import ModelManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 from freshet.streaming import SeenStream, seen_streams
 
 RUNS = 500
-"""Runs looked at, the latest ones."""
+"""Runs looked at, the latest ones, at least."""
+FAR = timedelta(days=400)
+"""Those since then are all looked at: one may wait for a person behind many collects."""
 PATHS = ("run", "refresh", "finetune")
 """Commands that keep what serves fresh."""
 SET_ASIDE = timedelta(days=7)
@@ -48,7 +52,8 @@ class Facts:
         release: that serves; `evidence`, `model`: moments they know the log up to, None without them.
         looked: the last moment at which a policy found the evidence still good.
         log_end: the midnight after the newest day of the log; None while it is empty.
-        attempts: runs of `PATHS` that have ended, newest first; `waiting`: for review, newest first.
+        attempts: runs of `PATHS` that have ended, newest first, but for those that somebody stopped;
+            `waiting`: for review, newest first.
         live: None where nobody was asked.
         missing: parts of the release, and records of runs, that are not there or can't be read;
             `set_aside`: as damaged, lately.
@@ -91,8 +96,8 @@ def gather(ws: Workspace, now: datetime, live: Live | None, measure: bool) -> Fa
     """
     release = ws.releases.current()
     days = EventLog(ws.source).snapshot().days
-    records, unread = _records(ws)
-    runs = [_run(ws, record) for record in records]
+    records, unread = _records(ws, now)
+    runs = [_run(ws, record) for record in records if not record.was_stopped]
     return Facts(
         now.astimezone(UTC),
         release,
@@ -114,15 +119,28 @@ def gather(ws: Workspace, now: datetime, live: Live | None, measure: bool) -> Fa
     )
 
 
-def _records(ws: Workspace) -> tuple[list[Record], list[str]]:
-    """The latest records, newest first, and those that can't be read."""
+def _records(ws: Workspace, now: datetime) -> tuple[list[Record], list[str]]:
+    """The latest records that levels need, newest first, and those that can't be read."""
     found, unread = [], []
-    for path in ws.ledger.paths()[: -RUNS - 1 : -1]:
+    for number, path in enumerate(reversed(ws.ledger.paths())):
         try:
-            found.append(ws.ledger.get(path.stem))
+            started, record = _read(path, identity(path))
         except ArtifactError:
             unread.append(f"runs/{path.name}")
+            continue
+        if number >= RUNS and datetime.fromisoformat(started) < now - FAR:
+            break
+        if record is not None:
+            found.append(record)
     return found, unread
+
+
+@lru_cache(maxsize=20_000)
+def _read(path: Path, _: tuple[int, int, int]) -> tuple[str, Record | None]:
+    """When a run began, and its record if levels need it: read again only if the file is another one."""
+    record = Ledger(path.parents[1]).get(path.stem)
+    needed = record.command.split()[0] in PATHS or record.outcome == "waiting"
+    return record.started, record if needed else None
 
 
 def _held(ws: Workspace) -> str:

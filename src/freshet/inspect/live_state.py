@@ -12,13 +12,16 @@ from freshet.core.ports import UserStore
 from freshet.core.time import datetime_of
 from freshet.core.types import TRANSITION
 
+LAST = 256
+"""Entries of the journal that are looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class Live:
     """What serving remembers.
 
     Attributes:
-        last_event: when the newest recorded event happened; None where none is kept.
+        last_event: when the newest event of the last recorded ones happened; None where none is kept.
         trouble: why it can't be read, '' where it can.
     """
 
@@ -27,12 +30,13 @@ class Live:
 
 
 def live_of(users: UserStore) -> Live:
-    """The last entry of a store's journal of events."""
+    """The newest of the last entries of a store's journal of events: the last to arrive may be late."""
     try:
         last = users.events.end()
-        entries = users.events.read(last - 1, 1) if last else []
+        entries = users.events.read(max(0, last - LAST), LAST) if last else []
     except StateError as error:
         return Live(None, error.message)
     if not entries:
         return Live(None)
-    return Live(datetime_of(int(np.frombuffer(entries[-1].body, TRANSITION, 1)["time"][0])))
+    times = (int(np.frombuffer(entry.body, TRANSITION, 1)["time"][0]) for entry in entries)
+    return Live(datetime_of(max(times)))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from freshet.storage.ledger import Ledger, Record
+from freshet.storage.ledger import Ledger, Record, identity
 
 End = Literal["running", "killed", "stopped", "failed", "pending", "done"]
 
@@ -88,7 +88,7 @@ def attempts(ledger: Ledger, since: datetime, *, writing: bool, tunes: bool) -> 
     found: list[Attempt] = []
     refreshed, tuned = LAST, LAST if tunes else 0
     for path in reversed(ledger.paths()):
-        attempt = _read(ledger, path, alive=writing and not found)
+        attempt = _read(path, identity(path), alive=writing and not found)
         enough = len(found) >= REMEMBERED and (max(refreshed, tuned) <= 0 or attempt.started < since - FAR)
         if attempt.started < since and enough:
             break
@@ -98,17 +98,9 @@ def attempts(ledger: Ledger, since: datetime, *, writing: bool, tunes: bool) -> 
     return found[::-1]
 
 
-def _read(ledger: Ledger, path: Path, *, alive: bool) -> Attempt:
-    """A run; a scheduler looks often, and reads a file again only if it is another one."""
-    try:
-        is_now = path.stat()
-    except FileNotFoundError:
-        return Attempt.of(ledger.get(path.stem), alive=alive)  # which tells that there is none
-    return _read_once(path, (is_now.st_ino, is_now.st_mtime_ns, is_now.st_size), alive)
-
-
 @lru_cache(maxsize=20_000)
-def _read_once(path: Path, _: tuple[int, int, int], alive: bool) -> Attempt:
+def _read(path: Path, _: tuple[int, int, int], *, alive: bool) -> Attempt:
+    """A run; a scheduler looks often, and reads a file again only if it is another one."""
     return Attempt.of(Ledger(path.parents[1]).get(path.stem), alive=alive)
 
 

@@ -287,6 +287,19 @@ def _record(path: Path) -> Record:
         ) from None
 
 
+def identity(path: Path) -> tuple[int, int, int]:
+    """Of a record's file: another one after every change.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise ArtifactError(f"{path} is gone", hint="`freshet history` lists the runs") from None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def _installed() -> dict[str, str]:
     versions = {}
     for name in LIBRARIES:
