@@ -13,13 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet import Recommender, backups, doctor, pipeline
+from freshet.backends.local_store import write_manifest
 from freshet.backends.object_stores.folder_store import FolderStore
 from freshet.backends.user_stores import lmdb_records
-from freshet.backups import backup_index
+from freshet.backups import backup_index, making
 from freshet.core.errors import ArtifactError, ConfigError
 from freshet.core.types import user_number
 from freshet.stages.events import EventLog
 from freshet.storage import checksums
+from freshet.storage.artifacts import Draft
+from freshet.storage.checksums import MANIFEST
+from freshet.storage.durable import read_json
 from freshet.storage.ledger import Quiet
 from freshet.storage.user_keys import UserKeys
 from freshet.storage.workspace import Workspace
@@ -168,6 +172,32 @@ def test_who_was_forgotten_takes_the_list_of_established_users_along(kept: Works
     assert overlay_of(again) == ""
     with Recommender.open(again.root) as shop:
         assert shop.recommend(users(ws)[1]).interests
+
+
+def test_an_artifact_that_is_written_anew_meanwhile_is_no_damage(
+    kept: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a forgetting does between what is sent early and what is sent under the lease."""
+    ws = copied(kept, tmp_path / "shop")
+    (folder,) = (ws.root / "items").glob("*")
+    send = making._Sender.send
+
+    def sent(sender: making._Sender, *, early: bool) -> dict[str, backup_index.Kept]:
+        found = send(sender, early=early)
+        if early:
+            manifest = read_json(folder / MANIFEST)
+            name = sorted(manifest["files"])[0]
+            content = (folder / name).read_bytes()
+            (folder / name).unlink()
+            (folder / name).write_bytes(content + b"more")
+            (folder / MANIFEST).unlink()
+            rest = {key: value for key, value in manifest.items() if key not in ("files", "seal")}
+            write_manifest("items", folder.name, Draft(folder, rest))
+        return found
+
+    monkeypatch.setattr(making._Sender, "send", sent)
+    made = make(ws, tmp_path / "safe")
+    assert made.files > 0
 
 
 def overlay_of(ws: Workspace) -> str:

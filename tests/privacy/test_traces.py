@@ -74,7 +74,9 @@ def test_a_user_and_an_item_of_one_number(tmp_path: Path) -> None:
         '[events]\nfiles = ["events.csv"]\nitems = "items.csv"\n[planner]\nkind = "counts"\n'
     )
     (tmp_path / "items.csv").write_text('item,title\n"10003",Tea\n10004,Coffee\n')
-    rows = "".join(f"{10000 + n % 5},{10003 + n % 2},2024-05-0{1 + n % 3}T10:00:0{n % 9}Z\n" for n in range(40))
+    rows = "".join(
+        f"{10000 + n % 5},{10003 + n % 2},2024-05-0{1 + n % 3}T10:00:0{n % 9}Z\n" for n in range(40)
+    )
     (tmp_path / "events.csv").write_text(f"user,item,time\n{rows}")
     ws = open_workspace(tmp_path)
     operations.import_log(ws, NOW)

@@ -135,6 +135,7 @@ class _Sender:
             early: what vanishes or changes meanwhile is left for the second time, under the lease.
         """
         root = self.ws.root
+        self._sums.clear()  # a manifest may have been written anew since the early pass
         checkout = Checkout(root, root / NOTES)
         checkout.load()
         names = contents.tops(root, self.ws.config)

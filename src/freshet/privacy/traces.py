@@ -26,7 +26,7 @@ from freshet.storage.secrets import PRIVACY
 
 _TEXT = (".json", ".jsonl", ".txt", ".csv", ".toml", ".log", ".html", ".md")
 _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError)
-"""Raised for archives that are cut off, damaged, encrypted, or compressed in a way that Python doesn't know."""
+"""Of archives that are cut off, damaged, encrypted, or compressed in a way that Python does not know."""
 _SETTINGS = "freshet.toml"
 """Its owner's; `privacy/` holds keyed hashes on purpose."""
 

@@ -127,7 +127,8 @@ class UserKeys:
             user: the id as the log holds it.
 
         Raises:
-            ArtifactError: the copy is missing, can't be reached, or is of other keys; the workspace's are dropped.
+            ArtifactError: the copy is missing, can't be reached, or is of other keys; those of the
+                workspace are dropped.
         """
         return self.drop_numbers(np.array([user_number(user), state_number(user_key(user))], np.uint64)) > 0
 
@@ -143,7 +144,8 @@ class UserKeys:
             _overwrite(self.path, [*shared.tolist(), *found.tolist()])
             if self._copy is not None and not self._copy.exists():
                 raise ArtifactError(  # a new one would hide that the one elsewhere still has the keys
-                    f"{self._copy}, the copy of the keys, is missing: they are dropped in the workspace alone",
+                    f"{self._copy}, the copy of the keys, is missing: they are dropped in "
+                    "the workspace alone",
                     hint="mount its disk, then run the command again; if it is gone for good, or was never "
                     "made, `freshet backup` makes it",
                 )

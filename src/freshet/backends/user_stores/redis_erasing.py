@@ -123,7 +123,7 @@ def _write_anew(server: Server, file: _File) -> str:
     late = f"Redis at {server.name} had not written its {file.what} anew after {PATIENCE:.0f} s"
     while True:
         try:
-            server.client.execute_command(file.command)
+            server.client.bgsave() if file is _DUMP else server.client.bgrewriteaof()
             break
         except redis.ResponseError as error:
             if not any(words in str(error) for words in _BUSY):
