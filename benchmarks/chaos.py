@@ -281,11 +281,11 @@ def prepare(folder: Path, planner: str) -> dict[str, Stage]:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file but ledger, decisions and lease, which name runs; a release without the run that made it."""
+    """Every file but those that name runs (ledger, logs, decisions, lease); a release without its run."""
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if path.is_file() and not name.startswith(("runs/", "decisions/")) and name != "LEASE":
+        if path.is_file() and not name.startswith(("runs/", "logs/", "decisions/")) and name != "LEASE":
             found[name] = path.read_bytes()
             if name.startswith("releases/"):
                 said = json.loads(found[name]) | {"run": ""}

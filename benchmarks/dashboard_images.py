@@ -7,7 +7,6 @@ The workspace has two releases of counts and a run that a gate halted. Needs `ch
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 from selenium import webdriver
 
 import exploring
-from shared import Show
+from shared import Show, parse, parser, tell
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PICTURES = {
@@ -42,9 +41,12 @@ recall = 0.9
 
 def main() -> None:
     """Make them."""
-    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = parser(__doc__)
     made.add_argument("--work", type=Path, help="the workspace, made where there is none")
-    options = made.parse_args()
+    options = parse(made)
+    if options.quick:
+        tell(options, {"images": sorted(PICTURES), "note": "a quick run takes no picture"})
+        return
     with tempfile.TemporaryDirectory() as folder:
         root = options.work or Path(folder) / "shop"
         root.mkdir(exist_ok=True)

@@ -24,7 +24,7 @@ from freshet.inspect.freshness import FOLDER
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from shared import freshet, parse, parser, tell, workspace
+from shared import folder, freshet, parse, parser, simulated, tell
 
 
 def main() -> None:
@@ -33,8 +33,9 @@ def main() -> None:
     made.add_argument("--workspace", type=Path, help="with a release")
     made.add_argument("--rounds", type=int, default=5)
     options = parse(made, "workspace", rounds=1)
-    with workspace(options) as root:
-        if open_workspace(root).releases.current() is None:
+    with folder(None if options.quick else options.workspace) as root:
+        if options.quick:
+            simulated(root, planner="counts")
             freshet("refresh", "-w", root, "--publish")
         tell(options, measure(open_workspace(root), options.rounds))
 

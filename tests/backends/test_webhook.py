@@ -21,9 +21,11 @@ def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK_SECRET", "topsecret")
 
 
-def hook(receiver: Receiver, waits: list[float] | None = None, timeout: float = 5.0) -> Webhook:
+def hook(
+    receiver: Receiver, waits: list[float] | None = None, timeout: float = 5.0, tries: int = webhook.TRIES
+) -> Webhook:
     told = waits if waits is not None else []
-    return Webhook(receiver.url, "HOOK_SECRET", timeout, sleep=told.append, clock=lambda: 1_700_000_000.5)
+    return Webhook(receiver.url, "HOOK_SECRET", timeout, told.append, lambda: 1_700_000_000.5, tries)
 
 
 def test_a_message_is_signed_as_its_receiver_checks_it() -> None:
@@ -94,7 +96,7 @@ def test_a_server_that_asks_to_wait_long_is_left_for_the_next_run() -> None:
 
 
 @pytest.mark.parametrize("answers", ["nothing", "a byte now and then"])
-def test_a_server_that_hangs_holds_up_nothing(answers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs_holds_up_nothing(answers: str) -> None:
     ended = threading.Event()
 
     def hang(handler: BaseHTTPRequestHandler) -> None:
@@ -107,10 +109,9 @@ def test_a_server_that_hangs_holds_up_nothing(answers: str, monkeypatch: pytest.
                 handler.wfile.write(b"x")
                 handler.wfile.flush()
 
-    monkeypatch.setattr(webhook, "TRIES", 2)
     with Receiver(*[hang] * 4) as receiver:
         with pytest.raises(ExportError, match="timed out") as late:
-            hook(receiver, timeout=0.2).send("msg_1", b"{}")
+            hook(receiver, timeout=0.2, tries=2).send("msg_1", b"{}")
         ended.set()
     assert late.value.retryable
     assert len(receiver.taken) == 2

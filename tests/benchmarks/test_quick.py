@@ -42,6 +42,7 @@ KEYS = {
     "endpoint": {"simulated", "speed", "server", "faults"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
+    "dashboard_images": {"images", "note"},
     "exploring_images": {"images", "note"},
     "exploring": {"note", "load", "interests", "n", "pages", "aims_missed", "search"},
     "export": {"simulated", "load", "sizes", "redis_layouts", "parquet_list_bytes"},

@@ -73,6 +73,11 @@ def test_asked_again_it_repeats_nothing(told: tuple[Path, dict]) -> None:
 def test_without_a_planner_counts_have_a_cadence_too(place: Path) -> None:
     root = make_workspace(place / "cadence-counts", "counts")
     found = answered("cadence", "-w", root, *PERIOD)
-    assert {line["arm"] for line in found["schedules"]} == {"counts", "counts@4d", "static"}
+    assert {line["arm"] for line in found["schedules"]} == {
+        "counts",
+        "counts@4d",
+        "counts@combined",
+        "static",
+    }
     assert found["counts"] is None
     assert found["schedule"]["tune_days"] is None

@@ -71,9 +71,11 @@ def cut(path: Path) -> None:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file of a workspace but its ledger and what was set aside."""
+    """Every file of a workspace but its ledger, what runs said, and what was set aside."""
     found = {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
-    return {name: data for name, data in found.items() if name.split("/")[0] not in ("runs", "damaged")}
+    return {
+        name: data for name, data in found.items() if name.split("/")[0] not in ("runs", "logs", "damaged")
+    }
 
 
 def test_a_sound_workspace_is_healthy_and_untouched(ws: Workspace) -> None:

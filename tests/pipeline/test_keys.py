@@ -49,7 +49,7 @@ SERVED = {"tables", "overlays", "user_rows"}
 ASKED = {"gates", *SERVED}
 PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
-COUNTED = {"transitions", "sequences", "rankers", "feedback", *PLANNED}
+COUNTED = {"transitions", "screens", "sequences", "rankers", "feedback", *PLANNED}
 FORMED = {"interests", "assignments", "content", *COUNTED, *RANKED}
 ASSIGNED = FORMED - {"interests", "itemmodels", "sequences"}
 """Another catalogue: its items are assigned anew, what was formed and trained stays until it is due."""
@@ -74,7 +74,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "transitions.seed": (1, COUNTED),
     "content.use": (False, SERVED),
     "content.encoder": ("tfidf", {"texts", "content", *SERVED}),
-    "counts.window_days": (8, {"sequences", "content", *RANKED, *PLANNED}),
+    "counts.window_days": (8, {"sequences", "screens", "content", *RANKED, *PLANNED}),
     "counts.fit_windows": (1, {"sequences", "content", *PLANNED}),
     "counts.half_lives": ([5.0, 20.0], {"sequences", *RANKED, *PLANNED}),
     "counts.transition_half_life": (50.0, PLANNED),

@@ -35,6 +35,15 @@ READ = {
 """By key that decides no part of a release: what of a replay it decides."""
 
 
+BESIDE: dict[str, dict[str, object]] = {
+    "stream.kind": {"stream.servers": "redis://localhost:1/0", "stream.topic": "a"},
+    "alerts.email_to": {"alerts.smtp": "127.0.0.1:1", "alerts.email_from": "freshet@example.org"},
+}
+"""By key: what has to be set beside it."""
+SAME = ("planner.use", "privacy.hash_users", "telemetry.endpoint")
+"""Keys whose other values need more than settings: another kind, a new log, a package."""
+
+
 class Other(FakeTuner):
     """Starts from another checkpoint."""
 
@@ -67,11 +76,9 @@ def test_a_setting_is_in_the_key_if_it_is_read(
 ) -> None:
     ws, plan = replayable
     value, _ = (MADE | OUTSIDE)[setting]
-    beside = (
-        {"stream.servers": "redis://localhost:1/0", "stream.topic": "a"} if setting == "stream.kind" else {}
-    )
+    beside = BESIDE.get(setting, {})
     config = parse(configured(world, {**beside, setting: value}), "freshet.toml")
-    assert config != ws.config or setting == "planner.use"  # its other value needs another kind
+    assert config != ws.config or setting in SAME
     read = setting in READ if setting in OUTSIDE else setting not in UNREAD
     tuner = None if config.planner.kind == "counts" else ws.tuner
     assert (key(replace(ws, config=config, tuner=tuner), plan) != key(ws, plan)) == read

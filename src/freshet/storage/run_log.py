@@ -20,7 +20,8 @@ from typing import Any, Protocol
 
 from freshet.core import safe_names as names
 from freshet.core.ports import Progress
-from freshet.storage.permissions import file_mode, folder_mode
+from freshet.storage.durable import make_folder
+from freshet.storage.permissions import file_mode
 
 FOLDER = "logs"
 LINES, LONGEST = 5000, 2000
@@ -78,7 +79,7 @@ class RunLog:
         self._written = 0.0
         self._lock = threading.Lock()
         with suppress(OSError):
-            self._folder.mkdir(mode=folder_mode(), exist_ok=True)
+            make_folder(self._folder)
             _prune(self._folder)
 
     def say(self, text: str) -> None:

@@ -122,9 +122,7 @@ def broken(ws: Workspace, canary: Experiment, found: Findings, now: datetime) ->
     others = shown_since(ws.source, canary.start)
     if others < MANY:
         return ""
-    return (
-        f"{others:,} answers were shown since it was published, and none of them by it: it may not open"
-    )
+    return f"{others:,} answers were shown since it was published, and none of them by it: it may not open"
 
 
 def _harm(low: float, high: float, sign: int) -> tuple[float, float]:
