@@ -23,8 +23,12 @@ IGNORED_KEYS = {
     "peak_mb": "memory of the process",
     "age_days": "days from the release until today",
     "request_id": "random, made for each HTTP request",
+    "at": "when a run was last heard of",
+    "ended": "when a run ended",
 }
 """Values of JSON that are not compared, and why."""
+_LEVELS = re.compile(r'("value":\s*)(-?[\d.]+)(?=,\s*"objective")')
+"""Values of service levels: most are ages until now."""
 IGNORED_FILES = {"lock.mdb": "who has the state open"}
 """Files that are not compared, and why."""
 
@@ -90,7 +94,7 @@ def _normalised(path: Path, own: bytes) -> tuple[bytes, int]:
         ignored += len(match[2].encode())
         return f"{match[1]}<ignored>"
 
-    return _KEYS.sub(drop, own.decode()).encode(), ignored
+    return _LEVELS.sub(drop, _KEYS.sub(drop, own.decode())).encode(), ignored
 
 
 def _entries(path: Path) -> bytes:
