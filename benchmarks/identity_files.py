@@ -25,6 +25,7 @@ IGNORED_KEYS = {
     "request_id": "random, made for each HTTP request",
     "at": "when a run was last heard of",
     "ended": "when a run ended",
+    "sentence": "a service level in words, with times and ages",
 }
 """Values of JSON that are not compared, and why."""
 _LEVELS = re.compile(r'("value":\s*)(-?[\d.]+)(?=,\s*"objective")')
