@@ -112,6 +112,18 @@ def test_where_most_users_are_new_nothing_is_screened() -> None:
     assert len(screened(joined(usual(established=40, new=40), crowd(300))).moves) > 200
 
 
+def test_a_flood_of_new_users_does_not_end_the_screen() -> None:
+    """They take up everything alike for days, and so outnumber the established; then come those who push."""
+    flood = usual(seed=5, established=1, new=800)
+    late = flood[0]["time"] // DAY >= START + DAYS - 15
+    before = flood[0]["time"] // DAY < START + DAYS - 1
+    some = (flood[0][late & before], flood[1][late & before])
+    held = screened(joined(usual(), some, crowd(6000)))
+    pushed = [burst for burst in held.bursts if (burst.day, burst.successor) == (START + DAYS - 1, 3)]
+    assert len(pushed) == 1
+    assert pushed[0].held > 4000
+
+
 def test_what_was_held_back_is_read_as_it_was_written(tmp_path: Path) -> None:
     held = screened(joined(usual(), crowd(200)))
     files.write(held, tmp_path)

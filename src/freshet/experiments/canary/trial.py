@@ -41,10 +41,17 @@ def waits(ws: Workspace, run: Run) -> bool:
 
 
 def tried(canary: Experiment) -> int:
-    """Number of the release that a canary tries."""
-    number = canary.arm(CANARY).serves.release
-    assert number is not None, "a canary's second arm serves a release by number"
-    return number
+    """Number of the release that a canary tries.
+
+    Raises:
+        ArtifactError: its file was changed: no arm of that name serves a release by number.
+    """
+    numbers = [arm.serves.release for arm in canary.arms if arm.name == CANARY]
+    if len(numbers) != 1 or numbers[0] is None:
+        raise ArtifactError(
+            f"experiment {canary.name!r} tries no release", hint=f"`freshet experiment stop {canary.name}`"
+        )
+    return numbers[0]
 
 
 def guardrails(settings: CanaryConfig) -> tuple[GuardrailConfig, ...]:

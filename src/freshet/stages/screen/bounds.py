@@ -27,8 +27,9 @@ LONG = 4.0
 SETTLED = 2.0
 """Moves per interest, decayed, before anything is usual: a log that has just begun is not screened."""
 MATURE = 0.4
-"""Share of the moves that counted so far (long half-life) which established users must have made. Where most
-users are new, new users are what the log has to learn from, and nobody is there to bear them out."""
+"""Share of the moves that counted so far (long half-life) which established users must have made once. Where
+most users are new, new users are what the log has to learn from, and nobody is there to bear them out. Once
+is enough: else a flood of new users would end the screen that it is to pass."""
 PULL = 20.0
 """Pseudo-counts that pull what follows an interest to what is taken up at all."""
 CAUTION = 5.0
@@ -73,6 +74,7 @@ class Running:
         self._pairs = np.zeros((pairs, pairs), np.float32)  # long, of new and established users
         self._today = np.zeros((2, pairs, pairs), np.int32)  # new users' moves that came, and that counted
         self._since = np.full(1, -1, np.int64)
+        self._mature = np.zeros(1, np.bool_)
         self._trusted = np.isin(np.arange(interests), trusted)
 
     def decide(
@@ -99,7 +101,7 @@ class Running:
         for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
             rows = slice(start, end)
             own = last[rows], successor[rows], new[rows], order[rows] - start
-            _decide(int(day[start]), own, given, sums, self._since, self._trusted, kept[rows])
+            _decide(int(day[start]), own, given, sums, (self._since, self._mature), self._trusted, kept[rows])
         return kept
 
 
@@ -149,11 +151,12 @@ def _allowed_after(a, s, came, fresh, old, fresh_pairs, pairs, short, long, grow
 
 
 @njit(cache=True)
-def _decide(day, own, given, sums, since, trusted, kept):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _decide(day, own, given, sums, state, trusted, kept):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     last, successor, new, order = own
     growth, chance, few, half_life = given
     fresh, old, fresh_pairs, pairs, (came_pairs, taken_pairs) = sums
     rows = len(pairs)
+    since, mature = state
     if since[0] < 0:
         since[0] = day
     # sums are as of the landmark `since`: what comes later is added larger
@@ -175,8 +178,9 @@ def _decide(day, own, given, sums, since, trusted, kept):  # type: ignore[no-unt
         came[successor[row]] += 1
         if 0 <= last[row] < rows:
             came_pairs[last[row], successor[row]] += 1
-    settled, steady = fresh[1].sum() + old[1].sum(), old[1].sum()
-    if settled * long > SETTLED * len(trusted) and steady >= MATURE * settled:
+    settled = fresh[1].sum() + old[1].sum()
+    mature[0] |= settled * long > SETTLED * len(trusted) and old[1].sum() >= MATURE * settled
+    if mature[0]:
         allowed = _allowed(came, borne, fresh, old, short, long, growth, chance, few)
         for row in order:
             a, s = last[row], successor[row]

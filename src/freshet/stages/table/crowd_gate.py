@@ -29,6 +29,8 @@ from freshet.storage.artifacts import Artifact
 
 FIRST = 5
 """Places looked at."""
+PERIOD, PERIODS = 4, 4
+"""Windows of a period, and periods; in one of them established users must have made `MATURE` of moves."""
 NAMED = 10
 """Rows that a waiting run names."""
 
@@ -112,11 +114,19 @@ def halt_on_crowd(ctx: RunContext, made: Artifact, companions: Companions) -> No
 
 
 def borne_out(ctx: RunContext) -> float:
-    """The established users' share of the last window's moves; 0 without moves."""
-    log = ctx.log
-    moves = log.transitions.records(log.as_of.minus(log.scales.window_days), log.as_of)
-    known = established_of(ctx.ws, log).on(moves["user"], moves["time"] // DAY)
-    return float(known.mean()) if len(known) else 0.0
+    """The established users' share of moves, in that of the last periods where it was largest; 0 without.
+
+    Not of the last period alone: a flood of new users would end the gate that it is to pass.
+    """
+    log, established = ctx.log, established_of(ctx.ws, ctx.log)
+    length = PERIOD * log.scales.window_days
+    shares = [0.0]
+    for back in range(PERIODS):
+        end = log.as_of.minus(back * length)
+        moves = log.transitions.records(end.minus(length), end)
+        if len(moves):
+            shares.append(float(established.on(moves["user"], moves["time"] // DAY).mean()))
+    return max(shares)
 
 
 def resting(ctx: RunContext, old: Artifact, made: Artifact) -> tuple[list[Resting], int]:
