@@ -137,6 +137,15 @@ def test_so_many_backups_stay_and_what_they_share(kept: Workspace, tmp_path: Pat
     assert restore(tmp_path / "safe", tmp_path / "again", ws.root).release == 2
 
 
+def test_the_last_of_several_backups_within_a_second_is_the_one_that_stays(
+    kept: Workspace, tmp_path: Path
+) -> None:
+    ws, store = copied(kept, tmp_path / "shop"), FolderStore(tmp_path / "safe")
+    moments = [NOW + timedelta(milliseconds=50 * n) for n in range(10)]
+    made = [backups.make(ws, store, "safe", 0, moment, "").id for moment in moments]
+    assert backup_index.listed(store) == made
+
+
 def test_who_was_forgotten_is_in_no_backup_and_the_others_are(kept: Workspace, tmp_path: Path) -> None:
     ws = copied(kept, tmp_path / "shop")
     make(ws, tmp_path / "safe", apart=str(tmp_path / "keys"))

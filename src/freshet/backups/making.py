@@ -84,7 +84,7 @@ def make(ws: Workspace, store: ObjectStore, place: str, keep: int, now: datetime
                 sender.known = _last(store, place, keys)
             files = sender.send(early=False)
             moment = now.astimezone(UTC)
-            id = f"{moment:%Y%m%dT%H%M%SZ}-{token_hex(3)}"
+            id = f"{moment:%Y%m%dT%H%M%S.%fZ}-{token_hex(3)}"  # two of one second are in order too
             index = BackupIndex(
                 id, moment.isoformat(timespec="seconds"), ws.place, keys.id, __version__, files
             )
