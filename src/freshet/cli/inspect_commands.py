@@ -27,7 +27,7 @@ def interests(
     as_json: AsJson = False,
 ) -> None:
     """List the interests, formed first if there are none."""
-    from freshet import inspect, operations
+    from freshet import inspect
     from freshet.cli import show_inspect
 
     at = parse_moment(as_of)
@@ -35,6 +35,8 @@ def interests(
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
+            from freshet import operations
+
             record, known = operations.form_interests(ws, at, rebuild)
             version, made_by = known.interests_version, record.id
         listed = inspect.listing(ws, version)

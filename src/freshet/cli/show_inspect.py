@@ -13,7 +13,7 @@ from freshet.cli.show import gates, line, table, weights
 from freshet.cli.show_schedule import by_itself
 
 if TYPE_CHECKING:
-    from freshet.exports.deliveries import WebhookLine
+    from freshet.exports.delivery_lines import WebhookLine
     from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, ScheduleView, Status
     from freshet.inspect.release_view import Named
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from freshet import inspect
 from freshet.core.errors import ArtifactError, FreshetError
+from freshet.inspect.level_listing import service_levels
 from freshet.inspect.service_level import ServiceLevel, State
-from freshet.inspect.service_levels import service_levels
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from freshet.core.errors import ArtifactError, FreshetError
 from freshet.core.types import AsOf
-from freshet.exports.deliveries import TargetLine, WebhookLine, target_lines, webhook_line
+from freshet.exports.delivery_lines import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.freshness import Freshness, freshness
+from freshet.inspect.job_listing import ScheduleView, schedule_view
 from freshet.inspect.live_state import Live
-from freshet.inspect.schedule_view import ScheduleView, schedule_view
-from freshet.stages.events import EventLog, body
+from freshet.stages.events import snapshots
+from freshet.stages.events.plausibility import body
 from freshet.storage import rollback
 from freshet.storage.ledger import Ledger, Record, identity
 from freshet.storage.manifests import ModelManifest
@@ -95,7 +96,7 @@ def gather(ws: Workspace, now: datetime, live: Live | None, measure: bool) -> Fa
         ArtifactError: the log or the ledger can't be read.
     """
     release = ws.releases.current()
-    days = EventLog(ws.source).snapshot().days
+    days = snapshots.latest(ws.source)[1].days
     records, unread = _records(ws, now)
     runs = [_run(ws, record) for record in records if not record.was_stopped]
     return Facts(

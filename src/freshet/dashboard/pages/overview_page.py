@@ -7,7 +7,7 @@ from freshet.core.errors import ConfigError
 from freshet.dashboard.overview_view import DAYS, answers, costs, part, place_of_planner
 from freshet.dashboard.run_view import run_rows
 from freshet.dashboard.visit import Page, Values, Visit
-from freshet.inspect.schedule_view import schedule_view
+from freshet.inspect.job_listing import schedule_view
 
 LAST_RUNS = 5
 
