@@ -81,6 +81,7 @@ class _Connection(asyncio.Protocol):
         self.check = check
         self.waiting: deque[tuple[int, float]] = deque()
         self.buffer = b""
+        self.asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop has one of its own
@@ -94,6 +95,7 @@ class _Connection(asyncio.Protocol):
         if self.transport.is_closing():
             self.outcome.broken += 1
             return
+        self.asked = due
         self.waiting.append((number, due))
         self.transport.write(request)
 
@@ -158,9 +160,10 @@ async def paced(
     check: Check | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> Outcome:
-    """`rate` requests per second at even distances, on the connection that has the fewest waiting.
+    """`rate` requests per second at even distances, for `seconds` or until `stop` says so.
 
-    For `seconds`, or until `stop` says so.
+    Each on a connection that has the fewest waiting, of these the one that rested longest: a server hangs up
+    on one that rests for seconds.
     """
     outcome = Outcome()
     loop = asyncio.get_running_loop()
@@ -169,7 +172,7 @@ async def paced(
 
     def send(count: int, due: float) -> None:
         outcome.late.append(time.perf_counter() - due)
-        least = min(opened, key=lambda connection: len(connection.waiting))
+        least = min(opened, key=lambda connection: (len(connection.waiting), connection.asked))
         least.ask(count % len(requests), requests[count % len(requests)], due)
 
     def tick() -> None:  # in a thread: a loop's own timers are a millisecond late

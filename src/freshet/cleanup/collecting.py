@@ -28,7 +28,7 @@ from freshet.doctor.source_checks import find_events
 from freshet.stages.events import pruning
 from freshet.storage import vector_cache
 from freshet.storage.durable import make_folder, sync
-from freshet.storage.ledger import Run
+from freshet.storage.ledger import Record, Run
 from freshet.storage.manifests import TextsManifest
 from freshet.storage.releases import DELETED
 from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
@@ -135,15 +135,22 @@ def collect_when_due(ws: Workspace, now: datetime) -> Collected | None:
     if not days:
         return None
     since = (now - timedelta(days=days)).astimezone(UTC).isoformat(timespec="seconds")
-    for record in reversed(ws.ledger.records()):
-        if record.started <= since:
+    for path in reversed(ws.ledger.paths()):
+        started, collected, failed = ws.ledger.digest(path, _as_collection)
+        if started <= since:
             break
-        failed = record.failed_since(now - retention.AGAIN)
-        if record.command == COMMAND and (record.outcome == "done" or failed):
+        if collected or (failed is not None and failed >= now - retention.AGAIN):
             return None
     with suppress(Busy):
         return collect_garbage(ws, RELEASES, STUDY_DAYS, now)
     return None
+
+
+def _as_collection(record: Record) -> tuple[str, bool, datetime | None]:
+    """When a run began (ISO), whether it cleaned up, and when it began if it failed to."""
+    mine, began = record.command == COMMAND, datetime.fromisoformat(record.started)
+    failed = began if mine and record.failed_since(began) else None
+    return record.started, mine and record.outcome == "done", failed
 
 
 def _garbage(ws: Workspace, kept: Kept, study_days: int, mine: str) -> Iterator[Garbage]:

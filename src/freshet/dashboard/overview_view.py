@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from freshet import inspect
@@ -136,33 +137,60 @@ def verdict(levels: Sequence[ServiceLevel]) -> Verdict:
     return Verdict(word, tone, sentence, reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a run cost; whether it `released`, and has `steps`, without which it is none of a list's."""
+
+    started: str
+    command: str
+    money: float
+    seconds: float
+    tokens: int
+    steps: bool
+    released: bool
+
+    @classmethod
+    def of(cls, record: Record) -> _Cost:
+        return cls(
+            record.started,
+            record.command.split()[0],
+            record.money,
+            record.seconds,
+            sum(step.tokens for step in record.steps),
+            bool(record.steps),
+            record.release is not None and record.outcome == "done",
+        )
+
+
 def costs(ws: Workspace, now: datetime) -> Costs:
     """What runs cost, by the ledger; a damaged record is counted, and left out."""
     since = (now - timedelta(days=DAYS)).isoformat()
-    sums: dict[str, list[Record]] = defaultdict(list)
-    last, currency, damaged = None, ws.config.prices.currency, 0
+    sums: dict[str, list[_Cost]] = defaultdict(list)
+    last: Path | None = None
+    currency, damaged = ws.config.prices.currency, 0
     for path in ws.ledger.paths():
         try:
-            record = ws.ledger.get(path.stem)
+            one = ws.ledger.digest(path, _Cost.of)
         except ArtifactError:
             damaged += 1
             continue
-        if record.release is not None and record.outcome == "done":
-            last = record
-        if record.started >= since and record.steps:
-            sums[record.command.split()[0]].append(record)
+        if one.released:
+            last = path
+        if one.started >= since and one.steps:
+            sums[one.command].append(one)
     spent = [
         Spent(
             command,
-            len(records),
-            sum(one.money for one in records),
-            sum(one.seconds for one in records),
-            sum(step.tokens for one in records for step in one.steps),
+            len(found),
+            sum(one.money for one in found),
+            sum(one.seconds for one in found),
+            sum(one.tokens for one in found),
         )
-        for command, records in sums.items()
+        for command, found in sums.items()
     ]
     spent.sort(key=lambda one: (-one.money, -one.seconds))
-    return Costs(tuple(spent), sum(one.money for one in spent), currency, last, damaged)
+    record = None if last is None else ws.ledger.get(last.stem)
+    return Costs(tuple(spent), sum(one.money for one in spent), currency, record, damaged)
 
 
 def place_of_planner(ws: Workspace) -> Verdict:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
 from freshet.core.errors import ArtifactError, FreshetError
 from freshet.core.types import AsOf
@@ -17,7 +15,7 @@ from freshet.inspect.live_state import Live
 from freshet.stages.events import snapshots
 from freshet.stages.events.plausibility import body
 from freshet.storage import rollback
-from freshet.storage.ledger import Ledger, Record, identity
+from freshet.storage.ledger import Record
 from freshet.storage.manifests import ModelManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -125,7 +123,7 @@ def _records(ws: Workspace, now: datetime) -> tuple[list[Record], list[str]]:
     found, unread = [], []
     for number, path in enumerate(reversed(ws.ledger.paths())):
         try:
-            started, record = _read(path, identity(path))
+            started, record = ws.ledger.digest(path, _needed)
         except ArtifactError:
             unread.append(f"runs/{path.name}")
             continue
@@ -136,10 +134,8 @@ def _records(ws: Workspace, now: datetime) -> tuple[list[Record], list[str]]:
     return found, unread
 
 
-@lru_cache(maxsize=20_000)
-def _read(path: Path, _: tuple[int, int, int]) -> tuple[str, Record | None]:
-    """When a run began, and its record if levels need it: read again only if the file is another one."""
-    record = Ledger(path.parents[1]).get(path.stem)
+def _needed(record: Record) -> tuple[str, Record | None]:
+    """When a run began, and its record if levels need it."""
     needed = record.command.split()[0] in PATHS or record.outcome == "waiting"
     return record.started, record if needed else None
 

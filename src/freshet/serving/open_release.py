@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -33,7 +34,7 @@ from freshet.storage.releases import Release
 OwnTransitions = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each transition counts."""
 
-BATCH = 20_000
+BATCH = 500
 """Journal entries that an overlay sees at a time."""
 
 
@@ -153,12 +154,15 @@ class OpenRelease:
         with self._catching_up:
             full = True
             while full:  # a part of a batch is the end: who waited for none might wait for ever
+                began = time.perf_counter()
                 entries = journal.read(self.position, BATCH)
                 if entries and self.overlay is not None:
                     self._fold(self.overlay, entries, now)
                 self.position = entries[-1].position if entries else self.position
                 seen += len(entries)
                 full = len(entries) == BATCH
+                if full:  # requests wait while this thread works: it rests as long
+                    time.sleep(time.perf_counter() - began)
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:

@@ -70,6 +70,10 @@ class TableEvidence:
     why: str
 
 
+def _if_waiting(record: Record) -> Record | None:
+    return record if record.outcome == "waiting" else None
+
+
 def reviews(visit: Visit) -> Values:
     """What waits, and what was decided."""
     ws = visit.ws
@@ -78,12 +82,10 @@ def reviews(visit: Visit) -> Values:
         waiting, damage = [], ""
         for path in ws.ledger.paths():
             try:
-                record = ws.ledger.get(path.stem)
+                if (record := ws.ledger.digest(path, _if_waiting)) is not None:
+                    waiting.append(record)
             except ArtifactError as error:
                 damage = error.message
-                continue
-            if record.outcome == "waiting":
-                waiting.append(record)
         try:
             decided = ws.decisions.all()[::-1]
         except ArtifactError as error:
