@@ -34,6 +34,7 @@ from freshet.core.ports import Encoder, SourceStore, Tuner, UserStore
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
+from freshet.storage import rooms
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.remote.bucket_store import BucketStore
@@ -106,7 +107,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
 
     Nothing of it is ever published, and production never copies from it.
     """
-    root = ws.root / "replay" / "rooms" / str(start)
+    root = rooms.room(ws.root, str(start))
     make_folder(root)
     return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None, giving=None)
 

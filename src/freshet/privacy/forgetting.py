@@ -7,8 +7,7 @@ the lease throughout; servers go on, and open what is new when it has ended.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from freshet import __version__
 from freshet.backups import safekeeping
-from freshet.core.errors import Busy, FreshetError, InputError
+from freshet.core.errors import FreshetError, InputError
 from freshet.core.ports import UserStore
 from freshet.experiments.measurement import shown_to_people
 from freshet.privacy import artifact_cleaning, bucket_cleaning, leftovers, receipts
@@ -25,15 +24,13 @@ from freshet.privacy.person import MOST, Names, Person
 from freshet.privacy.traces import Searched, Trace, search
 from freshet.stages.events import log_forgetting, refused_rows
 from freshet.stages.events.step import located
+from freshet.storage import rooms
 from freshet.storage import user_ids as persons
 from freshet.storage.durable import read_json, write_json
-from freshet.storage.lease import lease
 from freshet.storage.ledger import Run
 from freshet.storage.secrets import PRIVACY
-from freshet.storage.workspace import LEASE, Workspace
+from freshet.storage.workspace import Workspace
 
-_PLACES = "replay"
-"""Folder of replays, whose rooms are workspaces of their own."""
 _RESULTS = ("replay", "cadence", "drift")
 """Folders of tables that name users by number."""
 _TRIES = 3
@@ -108,7 +105,7 @@ def forget(
             stones = persons.bury(ws.root, [one.person for one in found], now, block=block)
             _keep_apart(ws)
         work = _Work(ws, run, Names(found), _Progress.of(ws.root, sorted(stones)), users)
-        with _rooms_held(ws):
+        with rooms.all_held(ws.root, "forget", ws.wait, run.say):
             with bucket_cleaning.rewriting(ws.bucket):
                 work.do()
             searched = work.prove()
@@ -128,30 +125,6 @@ def forget(
     if ws.bucket is not None:
         bucket_cleaning.delete_unnamed(ws.bucket)
     return done
-
-
-@contextmanager
-def _rooms_held(ws: Workspace) -> Iterator[None]:
-    """Hold the leases of all rooms of replays: each is a workspace of its own, in which a replay writes.
-
-    Raises:
-        Busy: a replay goes on; the message names it.
-    """
-    with ExitStack() as held:
-        for room in _rooms(ws.root):
-            try:
-                held.enter_context(lease(room / LEASE, "forget", wait=ws.wait))
-            except Busy as error:
-                raise Busy(
-                    f"the replay in {room} goes on: {error.message}",
-                    hint="wait until it has ended, or stop it; then run the same command again",
-                    retryable=True,
-                ) from None
-        yield
-
-
-def _rooms(root: Path) -> list[Path]:
-    return [path for path in sorted((root / _PLACES / "rooms").glob("*")) if path.is_dir()]
 
 
 def _end_progress(root: Path, finished: Collection[str]) -> None:
@@ -228,7 +201,7 @@ class _Work:
         )
         self._note(impressions=shown_to_people.without_people(ws.root, names.stored, names.numbers))
         self.run.say("taking people out of counts and rows of users")
-        for root in (ws.root, *_rooms(ws.root)):
+        for root in (ws.root, *rooms.rooms(ws.root)):
             cleaned = artifact_cleaning.clean(root, names, taken.renamed)
             self._note(transitions=cleaned.transitions, user_rows=cleaned.user_rows)
         for name in _RESULTS:
@@ -236,8 +209,9 @@ class _Work:
             self._note(result_rows=gone)
         keys = safekeeping.keys_of(ws.root, ws.config.backup.keys)
         self._note(keys_of_backups=sum(keys.drop(one.stored) for one in names.people))
-        self._note(texts=leftovers.clean_texts(ws, names))
-        self._note(remains=leftovers.clean_remains(ws.root, names, self._columns))
+        for root in (ws.root, *rooms.rooms(ws.root)):
+            self._note(texts=leftovers.clean_texts(root, names))
+            self._note(remains=leftovers.clean_remains(root, names, self._columns))
         self._erase()
 
     def prove(self) -> Searched:
