@@ -106,13 +106,14 @@ def forget(
             _keep_apart(ws)
         work = _Work(ws, run, Names(found), _Progress.of(ws.root, sorted(stones)), users)
         with rooms.all_held(ws.root, "forget", ws.wait, run.say):
-            with bucket_cleaning.rewriting(ws.bucket):
+            with bucket_cleaning.rewriting(ws.bucket, work.note_contents):
                 work.do()
             searched = work.prove()
         left = (*work.left, *outside(ws))
         made = made_with(ws, work.progress.first_day)
         receipt = None
         if not searched.traces:
+            work.delete_contents()
             with run.fenced():
                 persons.finish(ws.root, stones)
                 _keep_apart(ws)
@@ -123,7 +124,7 @@ def forget(
             step.details = {"people": len(stones), "removed": done.removed, "left": len(searched.traces)}
         run.record.release = ws.releases.pointer()
     if ws.bucket is not None:
-        bucket_cleaning.delete_unnamed(ws.bucket)
+        bucket_cleaning.delete_unnamed(ws.bucket, ())  # of records of this very call
     return done
 
 
@@ -161,6 +162,7 @@ class _Progress:
     removed: dict[str, int]
     first_day: date | None
     began: bool
+    contents: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, root: Path, people: Sequence[str]) -> _Progress:
@@ -168,15 +170,22 @@ class _Progress:
         if path.exists():
             content = read_json(path)
             if content["people"] == list(people):
-                first = content["first_day"]
-                return cls(path, content["removed"], date.fromisoformat(first) if first else None, True)
+                first = date.fromisoformat(content["first_day"]) if content["first_day"] else None
+                return cls(path, content["removed"], first, True, set(content.get("contents", ())))
         return cls(path, {}, None, False)
 
     def note(self, people: Sequence[str], **counts: int) -> None:
         for kind, count in counts.items():
             self.removed[kind] = self.removed.get(kind, 0) + count
         first = self.first_day.isoformat() if self.first_day else ""
-        write_json(self.path, {"people": sorted(people), "removed": self.removed, "first_day": first})
+        content = {"people": sorted(people), "removed": self.removed, "first_day": first}
+        write_json(self.path, {**content, "contents": sorted(self.contents)})
+
+
+def _contents(root: Path) -> set[str]:
+    """Keys of contents of the bucket that calls for anybody have noted, also calls that were killed."""
+    begun = (root / PRIVACY / "begun").glob("*.json")
+    return {key for path in begun for key in read_json(path).get("contents", ())}
 
 
 class _Work:
@@ -203,7 +212,12 @@ class _Work:
         self.run.say("taking people out of counts and rows of users")
         for root in (ws.root, *rooms.rooms(ws.root)):
             cleaned = artifact_cleaning.clean(root, names, taken.renamed)
-            self._note(transitions=cleaned.transitions, user_rows=cleaned.user_rows)
+            self._note(
+                transitions=cleaned.transitions,
+                user_rows=cleaned.user_rows,
+                held_back=cleaned.held_back,
+                established=cleaned.established,
+            )
         for name in _RESULTS:
             gone = artifact_cleaning.clean_results(ws.root / name, names, self._columns)
             self._note(result_rows=gone)
@@ -224,6 +238,17 @@ class _Work:
                 break
             self._erase()
         return found
+
+    def note_contents(self, keys: set[str]) -> None:
+        """Keep the keys of contents of the bucket that have to go, until a receipt says that they went."""
+        self.progress.contents |= keys
+        self._note()
+
+    def delete_contents(self) -> None:
+        """Delete what calls for anybody have noted; a bucket has nothing of the people then."""
+        if self.ws.bucket is not None:
+            noted = _contents(self.ws.root)
+            self._note(contents=bucket_cleaning.delete_unnamed(self.ws.bucket, noted))
 
     def _erase(self) -> None:
         if self.users is None:
@@ -288,7 +313,9 @@ def outside(ws: Workspace) -> tuple[str, ...]:
         found.append("the Redis server is cleaned, and not searched; nor are copies of its files elsewhere")
     if ws.bucket is not None:
         found.append(f"earlier versions of objects, if the bucket of {ws.bucket.url} keeps any")
-        found.append("what other machines that serve this workspace remember: run the command there as well")
+        found.append(
+            "what other machines keep of this workspace (state, replays, logs): run the command there as well"
+        )
     if config.planner.kind == "openai":
         found.append("prompts sent to the server of a model, which name nobody: see its provider")
     if config.tracking.used:
