@@ -8,17 +8,24 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from freshet import operations
+from freshet.backends.local_store import LocalStore
 from freshet.cli.replay_runs import rolled
 from freshet.core.errors import Busy
-from freshet.core.types import AsOf
+from freshet.core.types import AsOf, user_number
 from freshet.privacy import leftovers
 from freshet.privacy.forgetting import forget, look
 from freshet.replay import Able, make_plan
 from freshet.stages.events import EventLog
-from freshet.storage import rooms
+from freshet.stages.live import Overlay, Settings
+from freshet.stages.live import format as overlays
+from freshet.stages.screen import format as screens
+from freshet.stages.screen.held_back import MOVE, Burst, HeldBack
+from freshet.storage import checksums, rooms
+from freshet.storage.artifacts import committed
 from freshet.storage.durable import make_folder
 from freshet.storage.lease import is_held, lease
 from freshet.storage.ledger import Quiet
@@ -74,7 +81,7 @@ def test_a_room_that_was_not_there_is_shut_as_well(shop: Workspace, monkeypatch:
     def tried(*given: object) -> int:
         room = open_sandbox(shop, AsOf.parse(f"2024-05-0{2 + len(tried_in)}"))
         tried_in.append(room)
-        with pytest.raises(Busy, match="forget.* none can go on meanwhile"), room.run("replay"):
+        with pytest.raises(Busy, match=r"forget.* none can go on meanwhile"), room.run("replay"):
             pass
         assert not (room.root / "LEASE").exists()
         return clean(*given)  # type: ignore[arg-type]
@@ -121,6 +128,45 @@ def test_what_a_replay_collects_is_written_under_its_lease(
     with pytest.raises(IndexError):  # no origin was replayed, so there is nothing to say of the last
         rolled(shop, plan, tmp_path / "frames")
     assert held == [True, True]
+
+
+@pytest.mark.parametrize("kind", ["screens", "overlays"])
+def test_moves_that_are_held_back_and_established_users_lose_one(shop: Workspace, kind: str) -> None:
+    """In the workspace and in a room; everything else of the artifact stays."""
+    mine, other = sorted((user_number("user-1"), user_number("user-2")))
+    moves = np.array([(user, 1, -1, 2) for user in (mine, mine, other)], MOVE)
+    held = HeldBack(moves, (Burst(19_000, 2, 5, 3, 1, 1),), 9)
+    settings = Settings((1.0, 7.0), 0.5, 3, 4.0, 10.0, new_user=0.5)
+    overlay = replace(Overlay.empty(settings, 3, 0), established=np.array([mine, other], np.uint64))
+    stores = [LocalStore(root) for root in (shop.root, open_sandbox(shop, AsOf.parse("2024-05-02")).root)]
+    for store in stores:
+        with store.create(kind, "0123456789abcdef") as draft:
+            if kind == "screens":
+                screens.write(held, draft.path)
+            else:
+                overlays.write(overlay, draft.path)
+            draft.manifest = {"as_of": "2024-05-02"}
+    person = "user-1" if mine == user_number("user-1") else "user-2"
+
+    before = look(shop, [person]).searched.traces
+    done = forget(shop, [person], None, NOW)
+
+    assert done.clean
+    assert any(trace.path.startswith(f"{kind}/") for trace in before)
+    assert done.removed["held_back" if kind == "screens" else "established"] == (
+        4 if kind == "screens" else 2
+    )
+    for store in stores:
+        found = committed(store, kind, "0123456789abcdef")
+        checksums.verify(found.path, found.manifest["files"])
+        if kind == "screens":
+            left = screens.read(found.path)
+            assert (left.moves.tolist(), left.bursts, left.judged) == (moves[2:].tolist(), held.bursts, 9)
+        else:
+            now = overlays.read(found.path)
+            assert now is not None
+            assert now.established.tolist() == [other]
+            assert now.settings == settings
 
 
 def test_records_and_logs_of_rooms_lose_the_name(shop: Workspace) -> None:
