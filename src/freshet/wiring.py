@@ -17,6 +17,7 @@ from freshet.core.masking import without_secret
 from freshet.core.ports import Encoder, SourceStore, Tuner, UserStore
 from freshet.core.time import Clock, system_clock
 from freshet.core.types import AsOf
+from freshet.storage import rooms
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.remote.bucket_store import BucketStore
@@ -104,7 +105,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
 
     Nothing of it is ever published, and production never copies from it.
     """
-    root = ws.root / "replay" / "rooms" / str(start)
+    root = rooms.room(ws.root, str(start))
     make_folder(root)
     return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None, giving=None)
 

@@ -31,6 +31,7 @@ from freshet.storage.durable import make_folder, sync
 from freshet.storage.ledger import Record, Run
 from freshet.storage.manifests import TextsManifest
 from freshet.storage.releases import DELETED
+from freshet.storage.rooms import rooms
 from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
 
 COMMAND = "gc"
@@ -39,7 +40,6 @@ RELEASES, STUDY_DAYS = 5, 30
 """What stays by default: releases before the current one, and days since somebody touched a study."""
 DAY = 24 * 3600.0
 STUDIES = ("cadence", "drift")
-ROOMS = Path("replay", "rooms")
 _PRUNED_HOURS = 24.0
 """Whoever has begun to read an earlier state of the log is through with it then."""
 
@@ -163,9 +163,8 @@ def _garbage(ws: Workspace, kept: Kept, study_days: int, mine: str) -> Iterator[
         for version in ws.store.versions(kind):
             if (kind, version) not in kept.artifacts:
                 yield Garbage(kind, f"{kind}/{version}", *_artifact(ws, kind, version))
-    rooms = sorted((root / ROOMS).glob("*"))
     studies = [path for name in STUDIES for path in sorted((root / name).glob("*"))]
-    for what, paths in (("replays", rooms), ("studies", studies), ("trainings", [root / TRAININGS])):
+    for what, paths in (("replays", rooms(root)), ("studies", studies), ("trainings", [root / TRAININGS])):
         for path in paths:
             if path.exists() and _touched(path) < old:
                 yield _folder(what, root, path)

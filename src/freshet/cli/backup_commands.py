@@ -57,6 +57,9 @@ def backup(
                 soft_wrap=True,
             )
 
+        for one in made.left_out:
+            console.print(f"not in it: {one}", soft_wrap=True)
+
     answer(document("backup", {"to": place, **asdict(made)}), as_json, show)
 
 
@@ -97,7 +100,7 @@ def restore(
         if restored.lost_files:
             console.print(
                 f"not restored, since they told of a forgotten user among others: "
-                f"{len(restored.lost_files):,} files (rows of single users, refused rows, error logs)"
+                f"{len(restored.lost_files):,} files (rows of single users, refused rows, logs)"
             )
         console.print(f"next: freshet doctor -w {target}", soft_wrap=True)
 

@@ -18,6 +18,7 @@ from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
 from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.core.time import utc_now
+from freshet.storage import rooms
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk, is_full
@@ -175,10 +176,14 @@ class Workspace:
         """
         if command != UPGRADE:
             check_writable(self.root)
+        if self.log is not None:
+            rooms.wait_for_door(self.log, self.wait, self.reporter.say)
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
         ended = False
         try:
             with ReportFullDisk(self.root), waiting as held:
+                if self.log is not None:  # again: it may have been shut before this room was there
+                    rooms.wait_for_door(self.log, 0.0, self.reporter.say)
                 if held.took_over:  # its drafts are of no use to anybody
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
