@@ -34,7 +34,7 @@ def backup(
     from freshet import backups
     from freshet.wiring_backups import backup_place, configured_place
 
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         settings = ws.config.backup
         place = configured_place(ws, to)
         most = settings.keep if keep is None else keep

@@ -31,7 +31,7 @@ def interests(
     from freshet.cli import show_inspect
 
     at = parse_moment(as_of)
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
