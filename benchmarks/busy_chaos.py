@@ -3,10 +3,10 @@
 On one workspace with a release run two `freshet serve`, a `freshet schedule` (as a daemon, or `--once` as
 from cron, its clock a bit ahead so that something is always due), and one after the other all commands that
 write. Clients send events with and without ids and ask for recommendations all the time; who gets no answer
-turns to the other server. Again and again one of these processes is killed (SIGKILL): half of the commands and
-schedulers right before a random change to a file, half of all others with their process group. Then people go
-on as they would: servers and schedulers start again, the command is called again until it has ended well. Now
-and then, and at the end, all that was acknowledged is looked for.
+turns to the other server. Again and again one of these is killed (SIGKILL): at a random moment, half of them
+with their process group, or, of commands and schedulers, right before a random change to a file. Then people
+go on as they would: servers and schedulers start again, the command is called again until it has ended well.
+Now and then, and at the end, all that was acknowledged is looked for.
 
     python benchmarks/busy_chaos.py --kills 100 --seed 1 --json
 
@@ -17,7 +17,7 @@ lost         acknowledged events in neither journal nor log; items that a user's
 twice        events that are in the journal, or in the log, more than once
 corrupt      damage that `freshet doctor` finds there; releases that don't open
 found_again  events and rows of users whose forgetting had ended well; revoked keys
-unanswered   questions, beside the `answered` ones, that neither server answered within ten seconds
+unanswered   questions, beside the `answered` ones, that neither server answered within twenty seconds
 wedged       commands that did not end well within `PATIENCE` seconds, servers that did not answer, processes
              that outlived the one that had started them
 wrong        other surprises: exit codes (`ended` has all), answers to events, tracebacks, servers that ended
@@ -67,10 +67,10 @@ MODULES = (
     "uvloop",
 )
 """What children would take seconds to import, beside what `killing` names."""
-PATIENCE = 240.0
+PATIENCE = 900.0
 """Seconds within which a command must end well, however often it is called."""
-LONGEST = 2
-"""Kills of one command in a row, at most."""
+LONGEST = 3
+"""Kills of one command in a row before it may end."""
 KNOWN = ("lost", "twice", "corrupt", "found_again")
 BAD = (*KNOWN, "unanswered", "wedged", "wrong")
 
@@ -80,35 +80,32 @@ class Chaos:
 
     Args:
         root: as `prepare` made it.
+        gap: seconds between two kills at random moments, on average.
     """
 
-    def __init__(self, root: Path, seed: int) -> None:
+    def __init__(self, root: Path, seed: int, gap: float) -> None:
         self.rng = random.Random(seed)
         self.found = Found()
         self.root, self.shop, self.notes = root, root / "shop", root / "notes.jsonl"
         self.services = Services(self.shop, self.notes, random.Random(seed + 1), self.found)
         slices = [str(path) for path in sorted(root.glob("new-*.parquet"))]
         self.town = Town(root, self.rng, slices, self.waiting, self.services.retire, self.mark)
-        self.lengths: dict[str, tuple[float, int]] = {}
+        self.operations: dict[str, int] = {}
+        self.gap, self.next_kill = gap, 0.0
 
     def mark(self) -> int:
         return self.notes.stat().st_size
 
-    def step(self, allowed: int) -> None:
-        """One command until it has ended well; it, a server or the scheduler is killed meanwhile."""
+    def step(self) -> None:
+        """One command until it has ended well, while somebody is killed now and then, it among others."""
         act = self.town.next()
         act.before()
-        victim = self.rng.choices(("command", "server", "scheduler"), (5, 3, 2))[0]
-        kills = min(allowed, self.rng.randint(1, LONGEST)) if victim == "command" else 0
-        seconds, _ = self.lengths.get(act.name, (1.0, 40))
-        moment = self.rng.uniform(0, seconds) if victim != "command" else None
-        end = time.monotonic() + PATIENCE
+        kills, end = 0, time.monotonic() + PATIENCE
         while True:
-            process = self.begun(act, kills > 0)
-            self.watched(process, end, victim, moment)
-            moment = None
+            process = self.begun(act, kills < LONGEST)
+            self.watched(process, end, kills < LONGEST)
             if process.code == -signal.SIGKILL:
-                kills -= 1
+                kills += 1
                 if act.made is not None and act.made.exists():
                     return act.then({})
             elif self.judged(process, act, end):
@@ -116,27 +113,18 @@ class Chaos:
             if time.monotonic() > end:
                 return self.found.bad("wedged", f"{act.words} did not end well: {process.said()[-600:]}")
 
-    def begun(self, act: Act, kill: bool) -> Process:
-        """The command, killed at a moment by now, or at an operation that it comes to."""
-        seconds, operations = self.lengths.get(act.name, (1.0, 40))
-        by_time = self.rng.random() < 0.5
-        dies = self.rng.randrange(operations) if kill and not by_time else -1
-        process = Process(self.shop, "command", [*act.words, "--json"], dies)
-        if kill and by_time and not process.wait(self.rng.uniform(0, seconds)):
-            if not process.kill(group=self.rng.random() < 0.5):
-                self.found.bad("wedged", f"something outlives {act.words}")
-            process.note.write_text("moment")
-        return process
+    def begun(self, act: Act, mortal: bool) -> Process:
+        """The command; one in four will die at a change to a file, if it may."""
+        dies = mortal and self.rng.random() < 0.25
+        number = self.rng.randrange(self.operations.get(act.name, 40)) if dies else -1
+        return Process(self.shop, "command", [*act.words, "--json"], number)
 
-    def watched(self, process: Process, end: float, victim: str, moment: float | None) -> None:
-        """Look after everything else until it has ended, and kill the victim at its moment."""
-        while not process.ended() or moment is not None:
-            if moment is not None and (process.ended() or process.seconds > moment):
-                moment = None
-                if victim == "server":
-                    self.services.kill_server()
-                else:
-                    self.services.kill_scheduler()
+    def watched(self, process: Process, end: float, mortal: bool) -> None:
+        """Until it has ended: look after everything else, and kill at random moments."""
+        while not process.ended():
+            if time.monotonic() > self.next_kill:
+                self.next_kill = time.monotonic() + self.rng.expovariate(1 / self.gap)
+                self.kill(process if mortal else None)
             self.services.watch()
             if time.monotonic() > end and not process.ended():
                 self.found.bad("wedged", f"{process.words} does not end: {process.stack()}")
@@ -144,7 +132,17 @@ class Chaos:
                 process.code = 70
             time.sleep(0.01)
         if process.code == -signal.SIGKILL:
-            self.found.killed(process.words[0], process.note.read_text())
+            self.found.killed(process, process.note.read_text())
+
+    def kill(self, process: Process | None) -> None:
+        victim = self.rng.choices(("command", "server", "scheduler"), (5, 3, 2))[0]
+        if victim == "server":
+            self.services.kill_server()
+        elif victim == "scheduler":
+            self.services.kill_scheduler()
+        elif process is not None and not process.ended():
+            process.kill(group=self.rng.random() < 0.5)
+            process.note.write_text("moment")
 
     def judged(self, process: Process, act: Act, end: float) -> bool:
         """Whether the command is done, well or not."""
@@ -155,7 +153,7 @@ class Chaos:
         if code not in act.fine:
             self.found.bad("wrong", f"{act.words} ended with {code}: {said[-800:]}")
         if code == 0:
-            self.lengths[act.name] = max(0.2, process.seconds), max(1, int(process.note.read_text() or 1))
+            self.operations[act.name] = max(1, int(process.note.read_text() or 1))
             act.then(next((found for found in documents(said) if found.get("command")), {}))
         return True
 
@@ -179,6 +177,7 @@ class Chaos:
 
     def look(self) -> None:
         """Whether all holds that was promised, here and in what was restored."""
+        self.found.buried()
         self.found.counts["looks"] += 1
         self.add(self.asked(lambda: examine(self.shop, self.notes, self.town.promise)), "in the workspace")
         if self.town.restored is not None:
@@ -199,7 +198,7 @@ class Chaos:
 
     def end(self) -> None:
         """Everything ends as it should; then events are collected and all is looked at once more."""
-        self.services.stop(60)
+        self.services.stop()
         promise = self.town.promise
         for words in (["doctor", "--repair"], ["collect"], ["backup", "../safe"]):
             self.settle(words)
@@ -241,9 +240,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         root, steps = Path(folder), 0
         prepare(root)
-        chaos = Chaos(root, options.seed)
+        chaos = Chaos(root, options.seed, options.gap)
         while chaos.found.kills < options.kills:
-            chaos.step(options.kills - chaos.found.kills)
+            chaos.step()
             steps += 1
             if steps % options.every == 0:
                 chaos.look()
@@ -283,9 +282,12 @@ def arguments() -> argparse.Namespace:
     made.add_argument(
         "--seed", type=int, default=1, help="of who is killed when; time adds chance of its own"
     )
+    made.add_argument(
+        "--gap", type=float, default=2.0, help="seconds between kills at random moments, on average"
+    )
     made.add_argument("--every", type=int, default=10, help="commands between two looks at everything")
     made.add_argument("--scratch", type=Path, help="folder for the workspace; the system's by default")
-    return parse(made, kills=5, every=4)
+    return parse(made, kills=5, gap=1.0, every=4)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,9 @@ START = int(datetime(2024, 2, 20, tzinfo=UTC).timestamp())
 """When the first event happens: around the end of the world's log."""
 STEP = 20
 """Seconds of the world between two events."""
-PATIENCE, ONE_TRY = 10.0, 4.0
+PATIENCE, ONE_TRY = 20.0, 8.0
 """Seconds within which a question must be answered, by whichever server, and within which one has to."""
-PAUSE = 0.08
+PAUSE = 0.2
 """Seconds between two batches, and two questions, of one client."""
 
 

@@ -26,6 +26,8 @@ window_days = 7
 fit_windows = 2
 [planner]
 kind = "fake"
+[tuning]
+max_examples = 200
 [inference]
 calibration_prompts = 100
 [gates]
@@ -43,6 +45,8 @@ state_gb = 1.0
 oldest_event_days = 40000
 drain_seconds = 0
 log_requests = false
+[alerts]
+every_minutes = {every}
 [backup]
 keys = "../keys"
 keep = 2
@@ -50,7 +54,7 @@ keep = 2
 to = ["../shop.freshet"]
 """
 EASY, STRICT = "easy.toml", "strict.toml"
-"""Settings with which no gate halts, and with which a model waits for review."""
+"""Settings: servers don't look at service levels; they do, and a gate halts each model."""
 PATIENT = ("--wait", "100")
 """Seconds that a command waits for the scheduler's run."""
 BUSY, WAITS, WRONG = 5, 3, 2
@@ -148,7 +152,7 @@ class Town:
 
     def _forget(self) -> Act:
         live = self.rng.random() < 0.7
-        user = f"live{self.rng.randrange(USERS)}" if live else f"user{self.rng.randrange(100):05d}"
+        user = f"live{self.rng.randrange(USERS)}" if live else f"user{self.rng.randrange(80):05d}"
 
         def leave() -> None:
             self.promise.leaving.add(user)
@@ -251,7 +255,7 @@ def make_world(root: Path, slices: int) -> int:
     """A SIMULATED log, most of it to begin with and the rest in files to import; in a process of its own."""
     from freshet.simulator import World, generate
 
-    world = World(themes=8, items=96, users=100, days=50, change_day=40, sessions=8)
+    world = World(themes=8, items=64, users=80, days=42, change_day=35, sessions=8)
     rows = pq.read_table(generate(world, root / "world").events_path)
     rows = rows.sort_by("timestamp")
     first = len(rows) * 3 // 4
@@ -260,8 +264,8 @@ def make_world(root: Path, slices: int) -> int:
         length = (len(rows) - first) // slices
         pq.write_table(rows.slice(first + number * length, length), root / f"new-{number}.parquet")
     (root / "shop").mkdir()
-    for name, share in ((EASY, 0.0), (STRICT, 1.0)):
-        (root / name).write_text(SETTINGS.format(exact_match=share))
+    for name, share, every in ((EASY, 0.0, 0), (STRICT, 1.0, 5)):
+        (root / name).write_text(SETTINGS.format(exact_match=share, every=every))
     (root / "shop" / "freshet.toml").write_text((root / EASY).read_text())
     return 0
 

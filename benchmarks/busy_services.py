@@ -22,8 +22,8 @@ from killing import Process, forked, waited
 
 AHEAD = timedelta(minutes=20)
 """By so much the scheduler's clock is ahead: more than between two of its times."""
-START = 90.0
-"""Seconds within which a server must answer after its start."""
+START = 300.0
+"""Seconds within which a server must answer after its start, and children of who was killed must be gone."""
 
 
 @dataclass
@@ -35,6 +35,7 @@ class Found:
     points: Counter[str] = field(default_factory=Counter)
     ended: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    dead: list[Process] = field(default_factory=list)
 
     @property
     def kills(self) -> int:
@@ -45,9 +46,20 @@ class Found:
         self.examples.append(f"{what}: {text}")
         print(f"{what}: {text}", file=sys.stderr, flush=True)
 
-    def killed(self, what: str, point: str) -> None:
-        self.kills_of[what] += 1
+    def killed(self, process: Process, point: str) -> None:
+        self.kills_of[process.words[0]] += 1
         self.points[point] += 1
+        self.dead.append(process)
+
+    def buried(self) -> None:
+        """What a killed process has started must be gone soon."""
+        end = time.monotonic() + START
+        for process in self.dead:
+            while process.outlived() and time.monotonic() < end:
+                time.sleep(0.05)
+            if process.outlived():
+                self.bad("wedged", f"something outlives {process.words}")
+        self.dead.clear()
 
 
 class Services:
@@ -91,8 +103,8 @@ class Services:
         os.close(read)
         return write, child
 
-    def ready(self) -> bool:
-        """Wait until both servers answer; whether they do."""
+    def ready(self) -> None:
+        """Wait until both servers answer."""
         end = time.monotonic() + START
         for number in (0, 1):
             while not _answers(self.ports[number]):
@@ -100,10 +112,9 @@ class Services:
                     self.watch()
                 elif time.monotonic() > end:
                     said = self.servers[number].stack()
-                    self.found.bad("wedged", f"server {number} does not answer: {said}")
-                    return False
+                    return self.found.bad("wedged", f"server {number} does not answer: {said}")
                 time.sleep(0.05)
-        return True
+        return None
 
     def watch(self) -> None:
         """Start again what has ended; a server should not by itself."""
@@ -114,26 +125,25 @@ class Services:
         if self.scheduler.ended():
             code = self.scheduler.code
             if code == -signal.SIGKILL:
-                self.found.killed("schedule", self.scheduler.note.read_text())
+                self.found.killed(self.scheduler, self.scheduler.note.read_text())
             elif code not in (0, WAITS, BUSY):
                 self.found.bad("wrong", f"the scheduler ended with {code}: {self.scheduler.said()[-600:]}")
             self.scheduler = self._schedule()
 
     def kill_scheduler(self) -> None:
         """At whatever it is doing, unless it has just ended; `watch` starts another."""
-        if not self.scheduler.ended() and not self.scheduler.kill(self.rng.random() < 0.5):
-            self.found.bad("wedged", "something outlives a scheduler")
+        if not self.scheduler.ended():
+            self.scheduler.kill(self.rng.random() < 0.5)
         if self.scheduler.code == -signal.SIGKILL:
             self.scheduler.note.write_text("moment")
 
     def kill_server(self) -> None:
-        """One of the two, once both answer."""
-        if not self.ready():
-            return
+        """One of the two, if the other one answers."""
         number = self.rng.randrange(2)
-        if not self.servers[number].kill(self.rng.random() < 0.5):
-            self.found.bad("wedged", "something outlives a server")
-        self.found.killed("serve", "moment")
+        if not _answers(self.ports[1 - number]) or self.servers[number].ended():
+            return
+        self.servers[number].kill(self.rng.random() < 0.5)
+        self.found.killed(self.servers[number], "moment")
         self.servers[number] = self._serve(number)
 
     def retire(self, user: str) -> None:
@@ -145,7 +155,7 @@ class Services:
                 raise RuntimeError(f"the clients do not let go of {user}")
             time.sleep(0.02)
 
-    def stop(self, seconds: float) -> None:
+    def stop(self) -> None:
         """All end as they should, the clients first."""
         self.ready()
         os.kill(self.crowd, signal.SIGTERM)
@@ -154,7 +164,7 @@ class Services:
         for process in (self.scheduler, *self.servers):
             with suppress(ProcessLookupError):
                 os.kill(process.id, signal.SIGTERM)
-            if not process.wait(seconds):
+            if not process.wait(START):
                 self.found.bad("wedged", f"{process.words} does not stop: {process.stack()}")
                 process.kill(group=True)
             elif process.code not in (0, WAITS, BUSY, -signal.SIGKILL):
@@ -168,7 +178,7 @@ def _hurry() -> None:
 
     schedule_command.utc_now = lambda: datetime.now(UTC) + AHEAD  # type: ignore[attr-defined]
     schedule_command.time = SimpleNamespace(  # type: ignore[attr-defined]
-        sleep=lambda seconds: time.sleep(min(max(seconds, 2.0), 4.0))
+        sleep=lambda seconds: time.sleep(min(max(seconds, 3.0), 6.0))
     )
 
 

@@ -129,6 +129,7 @@ class Process:
         log: what it writes.
         note: the operation before which it died, or how many there were.
         code: its exit code; None while it runs.
+        left: processes that it had started when it was killed, and when they had begun.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class Process:
         self.note = space.parent / f"{name}.note"
         self.began = time.monotonic()
         self.code: int | None = None
+        self.left: dict[int, str] = {}
         self.log.write_text("")
         self.id = forked(lambda: self._run(space, kill_at, first), group=True)
         with suppress(OSError):  # whoever is first
@@ -179,19 +181,17 @@ class Process:
             time.sleep(0.01)
         return self.ended()
 
-    def kill(self, group: bool) -> bool:
-        """Whether it was alive, and whatever it started is gone as well."""
-        with suppress(ProcessLookupError):
-            (os.killpg if group else os.kill)(self.id, signal.SIGKILL)
-        self.code = waited(self.id) if self.code is None else self.code
-        for _ in range(3000):
-            try:
-                os.killpg(self.id, 0)
-            except ProcessLookupError:
-                return True
-            time.sleep(0.01)
-        os.killpg(self.id, signal.SIGKILL)
-        return False
+    def kill(self, group: bool) -> None:
+        """End it unless it has ended, and with its group whatever it has started; else `left` knows that."""
+        if self.ended():
+            return
+        (os.killpg if group else os.kill)(self.id, signal.SIGKILL)
+        self.left = _members(self.id)  # before its number is free for others
+        self.code = waited(self.id)
+
+    def outlived(self) -> bool:
+        """Whether something that it had started is still there."""
+        return any(_started(child) == start for child, start in self.left.items())
 
     @property
     def seconds(self) -> float:
@@ -206,3 +206,26 @@ class Process:
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")
+
+
+def _stat(process: str) -> list[str]:
+    """Fields of a living process from its state on; none where it has gone."""
+    try:
+        fields = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+    return fields if fields[0] != "Z" else []
+
+
+def _started(process: int) -> str:
+    return (_stat(str(process)) or [""] * 20)[19]
+
+
+def _members(group: int) -> dict[int, str]:
+    """Living processes of a group but its leader, and when they began."""
+    found = {path.name: _stat(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()}
+    return {
+        int(name): stat[19]
+        for name, stat in found.items()
+        if stat and int(stat[2]) == group and int(name) != group
+    }
