@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.core.errors import InputError
+from freshet.core.errors import ConfigError, InputError
 from freshet.privacy.receipts import keep, sign, verify
 
 CONTENT = {"people": {"ab" * 16: "2024-01-01T00:00:00+00:00"}, "removed": {"events": 12}, "left": ["ü"]}
@@ -41,3 +41,11 @@ def test_what_is_no_receipt_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(InputError, match="is no receipt"):
         verify(tmp_path, tmp_path / "a.json")
+
+
+def test_a_damaged_key_signs_nothing(tmp_path: Path) -> None:
+    sign(tmp_path, {"removed": 1})
+    key = tmp_path / "privacy" / "signing-key"
+    key.write_bytes(key.read_bytes()[:31])
+    with pytest.raises(ConfigError, match="signing-key is no key"):
+        sign(tmp_path, {"removed": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,3 +133,29 @@ def test_a_damaged_manifest_hides_no_other_version(said: str, ws: Workspace) -> 
         draft.manifest = {"as_of": "2024-01-02"}
     (ws.root / "tables" / "v1" / "manifest.json").write_text(said)
     assert ws.store.versions("tables") == ["v1", "v2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("seconds", "long", "seconds"),
+        ("money", float("nan"), "money"),
+        ("started", "yesterday", "yesterday"),
+        ("started", "2024-01-01T00:00:00", "no zone"),
+        ("steps", [{"name": "table", "details": []}], "details"),
+        ("steps", {"a": 1}, "steps"),
+        ("window", ["2024-01-01"], "window"),
+        ("waiting", "a model", "waiting"),
+        ("id", "../00002", "of run"),
+        ("added_by_a_newer_one", 1, "added_by_a_newer_one"),
+    ],
+)
+def test_a_record_of_other_types_is_named(ws: Workspace, key: str, value: object, told: str) -> None:
+    with ws.run("import") as run:
+        pass
+    path = ws.root / "runs" / f"{run.record.id}.json"
+    path.write_text(json.dumps(read_json(path) | {key: value}))
+    with pytest.raises(FreshetError, match=told) as refused:
+        ws.ledger.records()
+    assert str(path) in refused.value.message
+    assert refused.value.hint
