@@ -97,7 +97,8 @@ def wrong_words(one: Settings, path: Path, error: Any) -> str:
         return "refused without the file or a hint"
     if one.keys and not any(_names(message, key) for key in one.keys):
         return "refused without naming the key"
-    if SECRET in message and any(key[-1] in ADDRESSES for key in one.keys):
+    held = [key for key, done in zip(one.keys, one.done, strict=True) if SECRET in done] if one.keys else []
+    if SECRET in message and any(key[-1] in ADDRESSES for key in held):
         return "a password is repeated"
     return "refused at great length" if len(message) > LONGEST else ""
 

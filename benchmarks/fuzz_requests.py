@@ -33,6 +33,7 @@ def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, dict[str, A
                 "[http]\nseconds = 1.0\nidle_seconds = 5\nlog_requests = false\n"
             )  # who sends a half is soon left
         freshet("run", "-w", root)
+        freshet("refresh", "-w", root, "--as-of", "2024-02-15", "--publish")  # one to roll back to
         visits = 3 * count // 10
         with serving(root) as served:
             found = each(served, lambda n: request(seed, n), first, count - visits, kept, "request")
