@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.core.errors import InputError
+from freshet.core.errors import ConfigError, InputError
 from freshet.privacy.receipts import keep, sign, verify
 
 CONTENT = {"people": {"ab" * 16: "2024-01-01T00:00:00+00:00"}, "removed": {"events": 12}, "left": ["ü"]}
@@ -51,3 +51,11 @@ def test_a_file_that_is_none_or_is_not_there_is_named(tmp_path: Path, name: str)
     with pytest.raises(InputError, match=rf"{name} is no receipt of forgetting: .*(damaged|not found)") as no:
         verify(tmp_path, tmp_path / name)
     assert "privacy/receipts/" in str(no.value.hint)
+
+
+def test_a_damaged_key_signs_nothing(tmp_path: Path) -> None:
+    sign(tmp_path, {"removed": 1})
+    key = tmp_path / "privacy" / "signing-key"
+    key.write_bytes(key.read_bytes()[:31])
+    with pytest.raises(ConfigError, match="signing-key is no key"):
+        sign(tmp_path, {"removed": 1})

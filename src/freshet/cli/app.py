@@ -93,7 +93,9 @@ def run(arguments: Sequence[str]) -> int:
             return 2
         command = f"freshet {call.command}".strip()
         return _fail(call, as_json, text[:1].lower() + text[1:], f"see `{command} --help`", 2, error)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # typer takes a file's end for that of what somebody types
+            return _fail_of_bug(call, as_json, error.__cause__)
         return _fail(call, as_json, "interrupted", "the same command continues where it was", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, such as `head`
         sys.stdout = None

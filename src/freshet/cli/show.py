@@ -81,8 +81,8 @@ def steps(console: Console, record: Record) -> None:
         )
     console.print(drawn)
     for step in record.steps:
-        if step.details.get("stopped"):
-            line(console, f"{step.name}: the clock ended a training: {step.details['trainings']}")
+        if step.details.get("stopped") == "clock":  # that of an experiment says who stopped it
+            line(console, f"{step.name}: the clock ended a training: {step.details.get('trainings', '')}")
         if "expected" in step.details:
             _forecast(console, step.details, record.currency)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.time import datetime_of
@@ -172,10 +174,18 @@ def _gates(ws: Workspace, model: str) -> tuple[Gate, ...]:
 
 
 def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:
-    refused = sum(pq.read_metadata(path).num_rows for path in (ws.root / "quarantine").glob("*.parquet"))
+    refused = sum(map(_rows, (ws.root / "quarantine").glob("*.parquet")))
     days = [str(day.day) for day in snapshot.days]
     first, last = (days[0], days[-1]) if days else (None, None)
     return LogSize(snapshot.rows, len(days), first, last, refused)
+
+
+def _rows(path: Path) -> int:
+    """Of a quarantine file; 0 where it is damaged, which `freshet doctor` says."""
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return 0
 
 
 def _due(ws: Workspace, release: Release | None, latest: date | None) -> tuple[Due, ...]:

@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from freshet.core.errors import ArtifactError, InputError
+from freshet.core.errors import ArtifactError, ConfigError, InputError
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.secrets import PRIVACY, RECEIPTS, secret_file
 
@@ -81,8 +81,16 @@ def verify(root: Path, path: Path) -> dict[str, Any]:
 
 
 def _key(root: Path) -> Ed25519PrivateKey:
+    """Raises ConfigError where it is damaged."""
     raw = secret_file(root / PRIVACY / _KEY, _new_key)
-    return Ed25519PrivateKey.from_private_bytes(raw)
+    try:
+        return Ed25519PrivateKey.from_private_bytes(raw)
+    except ValueError as error:
+        raise ConfigError(
+            f"{root / PRIVACY / _KEY} is no key: {error}",
+            hint="restore it from a copy; moved aside, a new one signs from then on, and earlier receipts "
+            "are another key's",
+        ) from None
 
 
 def _new_key() -> bytes:

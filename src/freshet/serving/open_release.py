@@ -30,6 +30,7 @@ from freshet.storage.artifacts import Artifact, Store, committed
 from freshet.storage.manifests import TableManifest
 from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.releases import Release
+from freshet.storage.sound_reading import sound
 
 OwnTransitions = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each transition counts."""
@@ -185,8 +186,15 @@ def open_release(
         ArtifactError: a necessary part of it is missing or damaged.
         ConfigError: a rule names an interest that it doesn't have.
     """
+    return _opened(parts_of(store, release).table, store, config, release, own)
+
+
+@sound
+def _opened(
+    artifact: Artifact, store: Store, config: Config, release: Release, own: OwnTransitions | None
+) -> OpenRelease:
     parts, missing = parts_of(store, release), missing_of(store, release)
-    artifact, known = parts.table, interests.load(parts.interests.path)
+    known = interests.load(parts.interests.path)
     scorer = open_scorer(artifact, len(known))
     scorer = replace(scorer, users=_users(store, release, scorer, missing))
     settings = artifact.manifest["settings"]["transitions"]
@@ -254,6 +262,7 @@ def _users(
     return open_user_part(committed(store, "user_rows", release.users), scorer)
 
 
+@sound
 def _items(assignment: Artifact) -> dict[str, int]:
     """Which interest each item belongs to, as the table was made with it."""
     read = pq.read_table(assignment.path / "assignment.parquet", columns=["item", "interest"])

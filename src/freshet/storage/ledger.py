@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from freshet.core import safe_names as names
 from freshet.core import tracing
@@ -29,6 +31,8 @@ LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformer
 STOPPED = ("Stopped", "KeyboardInterrupt")
 """Errors that are somebody's wish."""
 Made = TypeVar("Made")
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+"""What a newer Freshet has added is not lost silently."""
 
 
 class Reporter(Protocol):
@@ -79,6 +83,7 @@ class StepRecord:
     trained: int = 0
     started: str = ""
     failed: bool = False
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     def add(self, usage: Usage) -> None:
         self.tokens += usage.tokens
@@ -118,6 +123,7 @@ class Record:
     settings: dict[str, Any] = field(default_factory=dict)
     error: str = ""
     retryable: bool = False
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     @property
     def was_stopped(self) -> bool:
@@ -130,9 +136,15 @@ class Record:
         return failed and datetime.fromisoformat(self.started) >= moment
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Record:
-        window = tuple(data["window"]) if data["window"] else None
-        return cls(**{**data, "steps": [StepRecord(**step) for step in data["steps"]], "window": window})
+    def from_dict(cls, data: object) -> Record:
+        """What a file holds; raises ValueError where that is no record of this Freshet."""
+        record: Record = _READER.validate_python(data)
+        if datetime.fromisoformat(record.started).tzinfo is None:
+            raise ValueError(f"started: {record.started!r} has no zone")
+        return record
+
+
+_READER = TypeAdapter(Record)
 
 
 class Ledger:
@@ -301,13 +313,25 @@ def _traced(step: StepRecord) -> dict[str, tracing.Value]:
 
 
 def _record(path: Path) -> Record:
+    content = read_json(path)
     try:
-        return Record.from_dict(read_json(path))
-    except (KeyError, TypeError, AttributeError) as error:
+        record = Record.from_dict(content)
+        if record.id != path.stem:
+            raise ValueError(f"id: it is of run {names.shortened(record.id)}")
+    except ValueError as error:
         raise ArtifactError(
-            f"{path} is no record of a run that this Freshet can read: {error}",
+            f"{path} is no record of a run that this Freshet can read: {_first(error)}",
             hint="it is damaged, or was made by a newer Freshet: `freshet doctor` tells",
         ) from None
+    return record
+
+
+def _first(error: ValueError) -> str:
+    """What is wrong, in a line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"[:300]
 
 
 @lru_cache(maxsize=100_000)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import Evidence
 from freshet.storage.parquet_columns import numbers, read_columns
+from freshet.storage.sound_reading import sound
 
 _COLUMNS = tuple(field.name for field in fields(Evidence))
 
@@ -22,6 +23,7 @@ def write(evidence: Evidence, path: Path) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd")
 
 
+@sound
 def read(path: Path) -> Evidence:
     """Read what `write` wrote."""
     table = read_columns(path).combine_chunks()

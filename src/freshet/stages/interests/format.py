@@ -87,7 +87,7 @@ def open_model(path: Path) -> Model:
         taxonomy, other, next_id = known["taxonomy"], known["other"], known["next_id"]
         words, encoder = TextModel.load(path / "text"), known.get("encoder", "")
         return Model(words, centroids, taxonomy, known["values"], other, next_id, encoder)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError) as error:
         raise _damaged(path, error) from None
 
 
@@ -154,7 +154,7 @@ def load(path: Path) -> Interests:
         vectors = np.load(path / "vectors.npy", allow_pickle=False)
         ids = numbers(table.column("id")).astype(np.int32)
         descriptions = tuple(table.column("description").to_pylist())
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError) as error:
         raise _damaged(path, error) from None
     return Interests(ids, descriptions, vectors)
 
