@@ -194,7 +194,7 @@ def cost_of_two(console: Console, first: Record, second: Record) -> None:
 
 def rolled_back(console: Console, release: Release, before: int | None) -> None:
     """Which release serves now."""
-    left = f" instead of {before}" if before is not None else ""
+    left = f" instead of {before}" if before not in (None, release.number) else ""
     line(console, f"release {release.number} as of {release.as_of} serves{left}")
 
 

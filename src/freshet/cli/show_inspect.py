@@ -154,6 +154,8 @@ def status(console: Console, workspace: str, state: Status, view: ScheduleView) 
             f"release {trial.release} serves {trial.share:.1%} of the users since {trial.since}, "
             f"until {trial.until} at the latest: then everybody, unless it does harm",
         )
+    if state.screen is not None and state.screen.held_back:
+        line(console, f"screen: {state.screen.sentence}")
     for due in state.due:
         line(console, f"due: {due.path}, {due.why}")
     if not state.due:

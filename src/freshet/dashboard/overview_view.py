@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from freshet import inspect
+from freshet.alerting.catalogue import KINDS
 from freshet.core.errors import ArtifactError, FreshetError
 from freshet.inspect.level_listing import service_levels
 from freshet.inspect.service_level import ServiceLevel, State
@@ -52,12 +53,21 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A level as a line: its word and tone, the sentence, the page that tells more ('' = none)."""
+    """A level as a line.
+
+    Attributes:
+        word, tone, sentence: how it stands.
+        link: the page that tells more, '' = none; `to`: what the page is called.
+        first: what to do first where an alert is raised, and `alert`, its name in the runbook; '' = nothing.
+    """
 
     word: str
     tone: str
     sentence: str
     link: str
+    to: str = ""
+    first: str = ""
+    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +138,7 @@ def verdict(levels: Sequence[ServiceLevel]) -> Verdict:
     if not ranked:
         return Verdict("not known", "", "Nothing is measured.")
     word, tone = WORDS[ranked[0].state]
-    reasons = tuple(
-        Reason(_state_word(one.state), WORDS[one.state][1], one.sentence, LINKS.get(one.name, ""))
-        for one in ranked
-    )
+    reasons = tuple(_reason(one) for one in ranked)
     bad = [one for one in ranked if one.state in ("breach", "warn")]
     sentence = _sentence(bad[0].sentence) if bad else "Every promise is kept."
     return Verdict(word, tone, sentence, reasons)
@@ -160,6 +167,19 @@ class _Cost:
             bool(record.steps),
             record.release is not None and record.outcome == "done",
         )
+
+
+def _reason(level: ServiceLevel) -> Reason:
+    """A level, with the first thing to do where it raises an alert: for newcomers."""
+    to = link = LINKS.get(level.name, "")
+    if level.run:
+        link = f"{link}/{level.run}"
+        to = f"{'review' if level.name == 'review' else 'run'} {level.run}"
+    kind = next((one for one in KINDS if one.level == level.name and level.state in one.states), None)
+    shown = Reason(_state_word(level.state), WORDS[level.state][1], level.sentence, link, to)
+    if kind is None:
+        return shown
+    return replace(shown, first=kind.first.replace("RUN", level.run or "RUN"), alert=kind.name)
 
 
 def costs(ws: Workspace, now: datetime) -> Costs:

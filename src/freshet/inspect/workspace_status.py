@@ -14,6 +14,7 @@ from freshet.core.types import AsOf
 from freshet.experiments.canary import trial
 from freshet.exports.delivery_lines import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.release_view import Drives, artifact
+from freshet.inspect.screened import Screened, screened
 from freshet.stages.events import refused_sources
 from freshet.stages.events.plausibility import body
 from freshet.stages.events.refused_sources import Refusal
@@ -83,6 +84,7 @@ class Status:
         gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
         exports: which release each target of `[export]` has; `webhook`: what it was told, None without one.
         canary: the release that is tried on some users, None where there is none.
+        screen: what was held back when the current release was made, None where nobody screened.
         streams: that the log has read from, and how far it was behind them.
     """
 
@@ -100,6 +102,7 @@ class Status:
     webhook: WebhookLine | None = None
     streams: tuple[SeenStream, ...] = ()
     canary: CanaryLine | None = None
+    screen: Screened | None = None
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -125,6 +128,7 @@ def status(ws: Workspace, today: date) -> Status:
         webhook_line(ws),
         seen_streams(ws),
         _canary(ws),
+        screened(ws, release),
     )
 
 
