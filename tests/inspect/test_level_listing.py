@@ -20,9 +20,9 @@ from freshet.inspect import Live, live_of, service_levels
 from freshet.inspect.age_levels import events_level, evidence_level, live_levels, stream_levels
 from freshet.inspect.drift_levels import drift_level, loss_level
 from freshet.inspect.freshness import FOLDER, Freshness
+from freshet.inspect.job_listing import schedule_view
 from freshet.inspect.level_facts import Facts, Run, gather
 from freshet.inspect.run_levels import damage_level, held_levels, last_run_level, review_level, schedule_level
-from freshet.inspect.schedule_view import schedule_view
 from freshet.scheduling.outlook import State
 from freshet.scheduling.scheduler import Stopped
 from freshet.stages.schedule.since_refresh import DriftSince, LossByAge, drift_since, loss_by_age
