@@ -70,5 +70,7 @@ def screened(ws: Workspace, release: Release | None) -> Screened | None:
         Burst(one["day"], one["description"], one["held"], one["came"], one["established"])
         for one in found["latest"]
     )
-    counts = (int(found[name]) for name in ("judged", "held_back", "users", "held_back_lately"))
-    return Screened(release.run, *counts, latest)
+    judged, held, users, lately = (
+        int(found[name]) for name in ("judged", "held_back", "users", "held_back_lately")
+    )
+    return Screened(release.run, judged, held, users, lately, latest)
