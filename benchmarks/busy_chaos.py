@@ -142,7 +142,6 @@ class Chaos:
             self.services.kill_scheduler()
         elif process is not None and not process.ended():
             process.kill(group=self.rng.random() < 0.5)
-            process.note.write_text("moment")
 
     def judged(self, process: Process, act: Act, end: float) -> bool:
         """Whether the command is done, well or not."""
@@ -241,13 +240,16 @@ def main() -> None:
         root, steps = Path(folder), 0
         prepare(root)
         chaos = Chaos(root, options.seed, options.gap)
-        while chaos.found.kills < options.kills:
-            chaos.step()
-            steps += 1
-            if steps % options.every == 0:
-                chaos.look()
-                print(f"{chaos.found.kills} of {options.kills} kills", file=sys.stderr, flush=True)
-        chaos.end()
+        try:
+            while chaos.found.kills < options.kills:
+                chaos.step()
+                steps += 1
+                if steps % options.every == 0:
+                    chaos.look()
+                    print(f"{chaos.found.kills} of {options.kills} kills", file=sys.stderr, flush=True)
+            chaos.end()
+        finally:
+            chaos.services.end()
         told = Told.of(chaos.notes)
     found = summary(chaos.found, told, chaos.town) | {
         "commands": steps,

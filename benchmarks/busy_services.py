@@ -132,10 +132,7 @@ class Services:
 
     def kill_scheduler(self) -> None:
         """At whatever it is doing, unless it has just ended; `watch` starts another."""
-        if not self.scheduler.ended():
-            self.scheduler.kill(self.rng.random() < 0.5)
-        if self.scheduler.code == -signal.SIGKILL:
-            self.scheduler.note.write_text("moment")
+        self.scheduler.kill(self.rng.random() < 0.5)
 
     def kill_server(self) -> None:
         """One of the two, if the other one answers."""
@@ -159,7 +156,8 @@ class Services:
         """All end as they should, the clients first."""
         self.ready()
         os.kill(self.crowd, signal.SIGTERM)
-        if (code := waited(self.crowd)) != 0:
+        code, self.crowd = waited(self.crowd), 0
+        if code != 0:
             self.found.bad("wrong", f"the clients ended with {code}")
         for process in (self.scheduler, *self.servers):
             with suppress(ProcessLookupError):
@@ -170,6 +168,14 @@ class Services:
             elif process.code not in (0, WAITS, BUSY, -signal.SIGKILL):
                 said = process.said()[-600:]
                 self.found.bad("wrong", f"{process.words} stopped with {process.code}: {said}")
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        for process in (self.scheduler, *self.servers):
+            process.kill(group=True)
+        if self.crowd:
+            os.kill(self.crowd, signal.SIGKILL)
+            waited(self.crowd)
 
 
 def _hurry() -> None:

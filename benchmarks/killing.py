@@ -188,6 +188,7 @@ class Process:
         (os.killpg if group else os.kill)(self.id, signal.SIGKILL)
         self.left = _members(self.id)  # before its number is free for others
         self.code = waited(self.id)
+        self.note.write_text("moment")
 
     def outlived(self) -> bool:
         """Whether something that it had started is still there."""
