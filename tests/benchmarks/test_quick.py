@@ -29,6 +29,7 @@ KEYS = {
     "beside": {"note", "load", "sizes", "alone", "refresh", "schedule", "ratio_p99", "requests", "failed", "late_ms"},
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
+    "busy_chaos": {"kills", "lost", "twice", "corrupt", "found_again", "unanswered", "wedged", "wrong", "answered"},
     "cluster": {"simulated", "count", "inference", "planned"},
     "canary": {"note", "margin", "alpha", "canaries"},
     "cadence": {"note", "cost_in_hits", "worlds"},
@@ -131,6 +132,17 @@ def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
     assert found["kills"] == 6
     assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0)
     assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values()), found["stages"]
+
+
+def _busy_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Whatever is killed of a busy workspace, what was acknowledged stays, and people get their answers."""
+    bad = ("lost", "twice", "corrupt", "found_again", "unanswered", "wedged", "wrong")
+    assert {name: found[name] for name in bad} == dict.fromkeys(bad, 0), found["examples"]
+    assert found["kills"] >= 5
+    assert found["looks"] >= 1
+    assert found["restored"] >= 1
+    assert found["acknowledged"] > 100
+    assert found["answered"] > 20
 
 
 def _serving_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
@@ -259,6 +271,7 @@ def _tuning(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "endpoint": _endpoint,
+    "busy_chaos": _busy_chaos,
     "chaos": _chaos,
     "content": _content,
     "fuzz": _fuzz,

@@ -20,7 +20,7 @@ from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTraine
 from freshet.core.time import utc_now
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
-from freshet.storage.durable import ReportFullDisk
+from freshet.storage.durable import ReportFullDisk, is_full
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
@@ -209,8 +209,9 @@ class Workspace:
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
         run.record.settings = self.config.deciding()
         told = {"freshet.run.id": run.record.id, "freshet.run.command": command}
+        report = ReportFullDisk(self.root, lambda: _published(run))
         with (
-            ReportFullDisk(self.root, lambda: _published(run)),
+            report,
             tracing.work(f"freshet {command}", told) as traced,
         ):
             try:
@@ -224,7 +225,7 @@ class Workspace:
                 raise
             except BaseException as error:
                 if run.record.outcome == "running":
-                    run.fail(error)
+                    run.fail(report.told(error) if is_full(error) else error)
                 raise
             else:
                 if run.record.outcome == "running":
