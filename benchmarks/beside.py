@@ -39,7 +39,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,8 @@ BEFORE = 60
 AFTER = 2.0
 """Seconds for which a block goes on when its command has ended."""
 LONGEST = 600.0
+LOG = "beside.log"
+"""What the last command said, beside the workspace."""
 EVENTS = 25
 """Each request of this number reports an event instead, which the answer says is on the disk."""
 SWAP = (3.0, 1.0)
@@ -103,9 +105,10 @@ def main() -> None:
     kinds = options.kinds.split(",")
     if not {*kinds} <= KINDS.keys():
         made.error(f"--kinds {options.kinds}: expected some of {', '.join(KINDS)}")
-    with folder(options.work) as root:
-        days = Days(root, options)
-        tell(options, measure(root, options, kinds, days))
+    with folder(options.work) as made_in:
+        root = made_in / "shop"
+        root.mkdir(exist_ok=True, parents=True)
+        tell(options, measure(root, options, kinds, Days(root, options)))
 
 
 @dataclass
@@ -158,7 +161,11 @@ class Days:
         kinds = options.kinds.split(",")
         wanted = max(self._next, 1) + options.rounds * len(kinds)
         small = options.interests < 60
+        # events that are reported during the load are of today, so the world's last days are those before it
+        noted = root / "start"
+        first = date.fromisoformat(noted.read_text()) if noted.exists() else None
         self._world = World(
+            start=first or datetime.now(UTC).date() - timedelta(days=BEFORE + wanted),
             themes=options.interests if small else 60,
             items=options.items,
             users=options.users,
@@ -173,6 +180,7 @@ class Days:
             return
         Show().say(f"simulating {options.items:,} items and {options.users:,} users")
         generate(self._world, root / "world")
+        noted.write_text(str(self._world.start))
         steps = 20 if small else 300
         (root / "freshet.toml").write_text(
             SETTINGS.format(interests=options.interests, planner=options.planner, steps=steps)
@@ -276,8 +284,7 @@ def prepare(root: Path, kind: str, days: Days) -> None:
 
 def started(root: Path, kind: str) -> subprocess.Popen[bytes]:
     """A command in a session of its own."""
-    log = (root.parent / f"{root.name}-{kind}.log").open("wb")
-    with log:
+    with (root.parent / LOG).open("wb") as log:
         return subprocess.Popen(
             command(*KINDS[kind], "-w", root), stdout=log, stderr=log, start_new_session=True
         )
@@ -315,7 +322,8 @@ def block(
     if running is not None:
         if running.returncode != 0:
             running.kill()
-            sys.exit(f"{' '.join(map(str, running.args))} ended with {running.returncode}")  # type: ignore[union-attr]
+            said = (served.log.parent / LOG).read_text()[-2000:]
+            sys.exit(f"{' '.join(map(str, running.args))} ended with {running.returncode}: {said}")  # type: ignore[union-attr]
         found.command_s = ended[0] - begin
     spent = time.process_time() + used(server) - ours + found.processor_s
     found.others = max(0.0, busy() - total - spent) / ((time.monotonic() - begin) * (os.cpu_count() or 1))
