@@ -20,23 +20,33 @@ import json
 import sys
 from pathlib import Path
 
+import fuzz_artifacts
+import fuzz_configs
 import fuzz_files
 import fuzz_requests
 from shared import folder, parse, parser, tell
+
+WORK = {"files": fuzz_files.work, "configs": fuzz_configs.work, "artifacts": fuzz_artifacts.work}
 
 
 def main() -> None:
     """Try, print, and fail where anything broke."""
     made = parser(__doc__)
     made.add_argument("--files", type=int, default=50_000)
+    made.add_argument("--configs", type=int, default=50_000)
+    made.add_argument("--artifacts", type=int, default=30_000)
+    made.add_argument(
+        "--shop", type=Path, help="workspace and backup of --artifacts; made where there is none"
+    )
     made.add_argument("--requests", type=int, default=50_000)
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--first", type=int, default=0, help="number of the first case")
     made.add_argument("--keep", type=Path, help="folder for what broke something")
-    made.add_argument("--worker", action="store_true", help="be the process that imports; for this program")
-    options = parse(made, files=60, requests=300)
+    made.add_argument("--worker", help="be the process that tries this kind of case; for this program")
+    options = parse(made, files=60, configs=150, artifacts=60, requests=300)
     if options.worker:
-        fuzz_files.work(options.seed, options.first, options.files)
+        more = [options.shop] if options.worker == "artifacts" else []
+        WORK[options.worker](options.seed, options.first, getattr(options, options.worker), *more)
         return
     with folder(options.keep) as kept:
         kept.mkdir(parents=True, exist_ok=True)
@@ -44,8 +54,12 @@ def main() -> None:
         numbers = (options.seed, options.first)
         if options.files:
             found["files"] = fuzz_files.fuzz(*numbers, options.files, kept)
+        if options.configs:
+            found["configs"] = fuzz_configs.fuzz(*numbers, options.configs, kept)
+        if options.artifacts:
+            found["artifacts"] = fuzz_artifacts.fuzz(*numbers, options.artifacts, kept, options.shop)
         if options.requests:
-            found["requests"] = fuzz_requests.fuzz(*numbers, options.requests, kept)
+            found |= fuzz_requests.fuzz(*numbers, options.requests, kept)
     tell(options, found, lambda: json.dumps(found, indent=1))
     sys.exit(any(part["failures"] for part in found.values() if isinstance(part, dict)))
 

@@ -3,84 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 import traceback
-from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import fuzz_workers
 from fuzz_seeds import Case, case
 
-LIMIT = 30
-"""Seconds for one file: a hundred times what one takes."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-SHM = Path("/dev/shm")
 
 
 def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
-    """Import every case; a process that dies is told with the file that it had, and another goes on."""
-    began, outcomes, failures = time.monotonic(), Counter[str](), Counter[str]()
-    examples: list[dict[str, Any]] = []
-    at, end = first, first + count
-    while at < end:
-        call = [sys.executable, str(Path(__file__).with_name("fuzz.py")), "--worker"]
-        call += ["--seed", str(seed), "--first", str(at), "--files", str(end - at)]
-        with tempfile.TemporaryFile("w+") as said:
-            worker = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=said, text=True)
-            assert worker.stdout is not None
-            with worker.stdout as lines:
-                for line in lines:
-                    told = json.loads(line)
-                    at = told["case"] + 1
-                    outcomes[f"{told['form']}: {told['outcome']}"] += 1
-                    if told["why"]:
-                        _note(seed, told, failures, examples, kept)
-            code = worker.wait()
-            if at < end:  # it ended within a case
-                said.seek(0)
-                why = "hang" if code == 1 else f"ended with {code}"
-                told = {"case": at, "form": case(seed, at).form, "why": why, "detail": said.read()[-1500:]}
-                _note(seed, told, failures, examples, kept)
-                at += 1
-    seconds = time.monotonic() - began
-    return {
-        "n": count,
-        "ms_per_file": round(1000 * seconds / count, 1),
-        "outcomes": dict(sorted(outcomes.items())),
-        "failures": dict(failures),
-        "examples": examples,
-    }
+    """Import every case."""
 
-
-def _note(
-    seed: int, told: dict[str, Any], failures: Counter[str], examples: list[dict[str, Any]], kept: Path
-) -> None:
-    """Count a failure; keep the files of the first ones of a kind."""
-    failures[told["why"]] += 1
-    if failures[told["why"]] <= 3:
-        broke = case(seed, told["case"])
-        path = kept / f"{told['case']}-{broke.name}"
+    def save(number: int) -> dict[str, Any]:
+        broke = case(seed, number)
+        path = kept / f"{number}-{broke.name}"
         path.write_bytes(broke.content)
-        examples.append({**told, "mutations": broke.mutations, "file": path.name})
+        return {"mutations": broke.mutations, "file": path.name}
+
+    return fuzz_workers.drive("files", seed, first, count, save)
 
 
 def work(seed: int, first: int, count: int) -> None:
-    """Import case after case; a line of JSON for each."""
-    with tempfile.TemporaryDirectory(dir=SHM if SHM.is_dir() else None) as scratch:
+    """Import case after case."""
+    with tempfile.TemporaryDirectory(dir=fuzz_workers.scratch()) as made:
         for number in range(first, first + count):
-            faulthandler.dump_traceback_later(LIMIT, exit=True)
-            one = case(seed, number)
-            outcome, why, detail = tried(one, Path(scratch) / "case")
-            told = {"case": number, "form": one.form, "outcome": outcome, "why": why, "detail": detail}
-            print(json.dumps(told), flush=True)
-            faulthandler.cancel_dump_traceback_later()
+            with fuzz_workers.watched():
+                one = case(seed, number)
+                outcome, why, detail = tried(one, Path(made) / "case")
+            fuzz_workers.tell_case(number, one.form, outcome, why, detail)
 
 
 def tried(one: Case, root: Path) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ import re
 import socket
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,12 @@ from shared import Served, freshet, serving, simulated
 TIMEOUT = 60.0
 """Seconds without a byte after which a server hangs; a busy machine needs a few."""
 GROWTH_MB = 150
+EXAMPLES = 3
 HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n(?:[!-9;-~]+:[^\r\n]*\r\n)*\r\n")
 
 
-def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
-    """Send every case on a connection of its own, then ask how the server is."""
-    statuses, failures = Counter[str](), Counter[str]()
-    examples: list[dict[str, Any]] = []
+def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, dict[str, Any]]:
+    """Send requests to the API, three of ten to the dashboard; figures by which of the two."""
     with tempfile.TemporaryDirectory() as made:
         root = Path(made) / "shop"
         simulated(root, planner="counts")
@@ -33,28 +33,41 @@ def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
                 "[http]\nseconds = 1.0\nidle_seconds = 5\nlog_requests = false\n"
             )  # who sends a half is soon left
         freshet("run", "-w", root)
+        freshet("refresh", "-w", root, "--as-of", "2024-02-15", "--publish")  # one to roll back to
+        visits = 3 * count // 10
         with serving(root) as served:
-            for n in range(first, first + 50):
-                sent(served.port, request(seed, n))  # what every server allocates once
-            process = psutil.Process(served.process.pid)
-            before, read = process.memory_info().rss, 0
-            for n in range(first, first + count):
-                one = request(seed, n)
-                status, why = sent(served.port, one)
-                statuses[status] += 1
-                logged, read = since(served.log, read)
-                if "Traceback" in logged:  # of this request, or of the one before
-                    why = why or "traceback in the log"
-                if why:
-                    failures[why] += 1
-                    if failures[why] <= 3:
-                        (kept / f"{n}-request").write_bytes(one.raw)
-                        told = {"case": n, "why": why, "status": status, "begins": f"{one.raw[:300]!r}"}
-                        examples.append(told | {"log": logged[-500:]})
-                if served.process.poll() is not None:
-                    failures["the server ended"] += 1
-                    break
-            found = standing(served, before)
+            found = each(served, lambda n: request(seed, n), first, count - visits, kept, "request")
+        import fuzz_pages  # late: it needs what is here
+
+        return {"requests": found, "pages": fuzz_pages.fuzz(seed, first, visits, kept, root)}
+
+
+def each(
+    served: Served, make: Callable[[int], Request], first: int, count: int, kept: Path, name: str
+) -> dict[str, Any]:
+    """Send every case on a connection of its own, then ask how the server is."""
+    statuses, failures = Counter[str](), Counter[str]()
+    examples: list[dict[str, Any]] = []
+    for n in range(first, first + 50):
+        sent(served.port, make(n))  # what every server allocates once
+    before, read = memory(served), 0
+    for n in range(first, first + count):
+        one = make(n)
+        status, why = sent(served.port, one)
+        statuses[status] += 1
+        logged, read = since(served.log, read)
+        if "Traceback" in logged:  # of this request, or of the one before
+            why = why or "traceback in the log"
+        if why:
+            failures[why] += 1
+            if failures[why] <= EXAMPLES:
+                (kept / f"{n}-{name}").write_bytes(one.raw)
+                told = {"case": n, "why": why, "status": status, "begins": f"{one.raw[:300]!r}"}
+                examples.append(told | {"log": logged[-1500:]})
+        if served.process.poll() is not None:
+            failures["the server ended"] += 1
+            break
+    found = standing(served, before)
     failures["not healthy at the end"] += not found["healthy"]
     failures["memory grows"] += found["mb_grown"] > GROWTH_MB
     return {
@@ -64,6 +77,26 @@ def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
         "examples": examples,
         **found,
     }
+
+
+def together(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Figures of two servers as one."""
+    counted = {
+        name: dict(sorted((Counter(a[name]) + Counter(b[name])).items())) for name in ("statuses", "failures")
+    }
+    return {
+        "n": a["n"] + b["n"],
+        **counted,
+        "examples": a["examples"] + b["examples"],
+        "healthy": a["healthy"] and b["healthy"],
+        "mb_grown": max(a["mb_grown"], b["mb_grown"]),
+    }
+
+
+def memory(served: Served) -> int:
+    """Bytes of a server and of the dashboard beside it."""
+    process = psutil.Process(served.process.pid)
+    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True)))
 
 
 def since(log: Path, read: int) -> tuple[str, int]:
@@ -78,7 +111,7 @@ def standing(served: Served, before: int) -> dict[str, Any]:
     """How the server is after all that."""
     if served.process.poll() is not None:
         return {"healthy": False, "mb_grown": 0.0}
-    grown = (psutil.Process(served.process.pid).memory_info().rss - before) / 1e6
+    grown = (memory(served) - before) / 1e6
     status, _ = sent(served.port, Request(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", True, False))
     return {"healthy": status == "200", "mb_grown": round(grown, 1)}
 

@@ -26,6 +26,7 @@ RUNNABLE = sorted(
 
 KEYS = {
     "backups": {"ratio", "rows_per_second_sealed", "rows_per_second_opened", "keys_found_seconds"},
+    "beside": {"note", "load", "sizes", "alone", "refresh", "schedule", "ratio_p99", "requests", "failed", "late_ms"},
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
     "busy_chaos": {"kills", "lost", "twice", "corrupt", "found_again", "unanswered", "wedged", "wrong", "answered"},
@@ -64,6 +65,7 @@ KEYS = {
     "report_images": {"images"},
     "serving": {"rps", "constant_rps", "bare_rps", "ratio_vs_constant", "cpu_us", "p99_ms_half_load", "events_per_s", "failed", "swaps"},
     "serving_chaos": {"kills", "collect_kills", "acknowledged", "resent", "lost", "twice", "log_lost", "log_twice", "forgotten", "restart_s"},
+    "startup": {"simulated", "load", "rounds", "runs", "limits", "commands"},
     "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
     "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
     "tuning": {"simulated", "threads", "trainings", "told_ratio", "resume"},

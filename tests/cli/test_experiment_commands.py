@@ -30,6 +30,8 @@ def test_an_experiment_starts_is_listed_and_stops(copy: Path) -> None:
     assert "stopped: enough seen" in shown
     runs = answered("history", "-w", copy)["runs"]
     assert {"experiment start refresh", "experiment stop refresh"} <= {run["command"] for run in runs}
+    [run] = [run["id"] for run in runs if run["command"] == "experiment stop refresh"]
+    assert "experiment stop refresh" in called("history", "-w", copy, run).stdout
 
 
 def test_what_cannot_be_is_refused_with_a_reason(copy: Path) -> None:

@@ -151,6 +151,35 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         assert f"[{name}]" in error.value.message
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("x = " + "[" * 50_000, "nested too deep"),
+        ("x = " + "{a = " * 3_000, "nested too deep"),
+        ("a" + ".a" * 200 + " = 1", "nested too deep"),  # 50,000 parts take the parser minutes
+        ("x = 1" + "0" * 5_000, "not valid TOML"),
+        ('[planner]\nbatch = ["openai"]', "planner.batch"),
+        ("x", "not valid TOML"),
+    ],
+)
+def test_what_no_parser_likes_is_refused_with_a_hint(text: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as refused:
+        parse(text, "freshet.toml")
+    assert refused.value.hint
+
+
+def test_texts_with_many_dots_are_no_deep_keys() -> None:
+    files = [f"events/part-{number}.of.100.csv" for number in range(300)]
+    assert parse(f"[events]\nfiles = {files}", "freshet.toml").events.files == tuple(files)
+
+
+def test_a_message_names_so_many_problems_and_counts_the_rest() -> None:
+    text = "[canary]\n" + "".join(f"k{number} = {number}\n" for number in range(2_000))
+    with pytest.raises(ConfigError, match=r"\[canary.k0\].*and 1980 more") as refused:
+        parse(text, "freshet.toml")
+    assert len(refused.value.message) < 2_000
+
+
 def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not found") as error:
         load(tmp_path / "freshet.toml")

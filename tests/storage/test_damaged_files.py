@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,3 +133,40 @@ def test_a_damaged_manifest_hides_no_other_version(said: str, ws: Workspace) -> 
         draft.manifest = {"as_of": "2024-01-02"}
     (ws.root / "tables" / "v1" / "manifest.json").write_text(said)
     assert ws.store.versions("tables") == ["v1", "v2"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("seconds", "long", "seconds"),
+        ("money", float("nan"), "money"),
+        ("started", "yesterday", "yesterday"),
+        ("started", "2024-01-01T00:00:00", "no zone"),
+        ("steps", [{"name": "table", "details": []}], "details"),
+        ("steps", {"a": 1}, "steps"),
+        ("window", ["2024-01-01"], "window"),
+        ("waiting", "a model", "waiting"),
+        ("id", "../00002", "of run"),
+        ("added_by_a_newer_one", 1, "added_by_a_newer_one"),
+    ],
+)
+def test_a_record_of_other_types_is_named(ws: Workspace, key: str, value: object, told: str) -> None:
+    with ws.run("import") as run:
+        pass
+    path = ws.root / "runs" / f"{run.record.id}.json"
+    path.write_text(json.dumps(read_json(path) | {key: value}))
+    with pytest.raises(FreshetError, match=told) as refused:
+        ws.ledger.records()
+    assert str(path) in refused.value.message
+    assert refused.value.hint
+
+
+def test_the_end_of_a_file_is_not_taken_for_somebody_who_interrupts(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(_: object) -> None:
+        raise EOFError("no data left in file")
+
+    monkeypatch.setattr("freshet.inspect.history", ended)
+    assert app.run(["history", "-w", str(ws.root)]) == 1
+    assert "unexpected EOFError" in capsys.readouterr().err

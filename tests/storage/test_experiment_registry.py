@@ -122,6 +122,29 @@ def test_unsound_experiments_are_refused(tmp_path: Path, change: dict, why: str)
     assert not (tmp_path / "experiments").exists()
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("start", 2**70),
+        ("start", "yesterday"),
+        ("days", [14]),
+        ("days", 0),
+        ("traffic", float("nan")),
+        ("metrics", [1]),
+        ("began", None),
+        ("arms", [{"name": "control", "share": 1.0, "serves": "follow"}]),
+    ],
+)
+def test_values_that_nobody_started_it_with_are_named(tmp_path: Path, key: str, value: object) -> None:
+    kept = Experiments(tmp_path)
+    kept.start(ONE)
+    path = tmp_path / "experiments" / "one" / "started.json"
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {key: value}))
+    with pytest.raises(ArtifactError, match=r"started\.json"):
+        kept.all()
+    assert kept.running() == ()
+
+
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     kept = Experiments(tmp_path)
     kept.start(ONE)

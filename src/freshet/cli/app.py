@@ -22,6 +22,7 @@ import typer
 from freshet import __version__
 from freshet.cli.commands import app
 from freshet.cli.options import Call
+from freshet.core import priority
 from freshet.core.errors import FreshetError
 from freshet.core.escaping import json_text, visible
 from freshet.storage.durable import write_text
@@ -70,6 +71,7 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    priority.permit()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what its encoding doesn't have is shown as an escape
             stream.reconfigure(errors="backslashreplace")
@@ -91,7 +93,9 @@ def run(arguments: Sequence[str]) -> int:
             return 2
         command = f"freshet {call.command}".strip()
         return _fail(call, as_json, text[:1].lower() + text[1:], f"see `{command} --help`", 2, error)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # typer takes a file's end for that of what somebody types
+            return _fail_of_bug(call, as_json, error.__cause__)
         return _fail(call, as_json, "interrupted", "the same command continues where it was", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, such as `head`
         sys.stdout = None

@@ -81,8 +81,8 @@ def steps(console: Console, record: Record) -> None:
         )
     console.print(drawn)
     for step in record.steps:
-        if step.details.get("stopped"):
-            line(console, f"{step.name}: the clock ended a training: {step.details['trainings']}")
+        if step.details.get("stopped") == "clock":  # that of an experiment says who stopped it
+            line(console, f"{step.name}: the clock ended a training: {step.details.get('trainings', '')}")
         if "expected" in step.details:
             _forecast(console, step.details, record.currency)
 
@@ -194,7 +194,7 @@ def cost_of_two(console: Console, first: Record, second: Record) -> None:
 
 def rolled_back(console: Console, release: Release, before: int | None) -> None:
     """Which release serves now."""
-    left = f" instead of {before}" if before is not None else ""
+    left = f" instead of {before}" if before not in (None, release.number) else ""
     line(console, f"release {release.number} as of {release.as_of} serves{left}")
 
 

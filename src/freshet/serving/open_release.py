@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,11 +30,12 @@ from freshet.storage.artifacts import Artifact, Store, committed
 from freshet.storage.manifests import TableManifest
 from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.releases import Release
+from freshet.storage.sound_reading import sound
 
 OwnTransitions = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each transition counts."""
 
-BATCH = 20_000
+BATCH = 500
 """Journal entries that an overlay sees at a time."""
 
 
@@ -153,12 +155,15 @@ class OpenRelease:
         with self._catching_up:
             full = True
             while full:  # a part of a batch is the end: who waited for none might wait for ever
+                began = time.perf_counter()
                 entries = journal.read(self.position, BATCH)
                 if entries and self.overlay is not None:
                     self._fold(self.overlay, entries, now)
                 self.position = entries[-1].position if entries else self.position
                 seen += len(entries)
                 full = len(entries) == BATCH
+                if full:  # requests wait while this thread works: it rests as long
+                    time.sleep(time.perf_counter() - began)
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
@@ -181,8 +186,15 @@ def open_release(
         ArtifactError: a necessary part of it is missing or damaged.
         ConfigError: a rule names an interest that it doesn't have.
     """
+    return _opened(parts_of(store, release).table, store, config, release, own)
+
+
+@sound
+def _opened(
+    artifact: Artifact, store: Store, config: Config, release: Release, own: OwnTransitions | None
+) -> OpenRelease:
     parts, missing = parts_of(store, release), missing_of(store, release)
-    artifact, known = parts.table, interests.load(parts.interests.path)
+    known = interests.load(parts.interests.path)
     scorer = open_scorer(artifact, len(known))
     scorer = replace(scorer, users=_users(store, release, scorer, missing))
     settings = artifact.manifest["settings"]["transitions"]
@@ -250,6 +262,7 @@ def _users(
     return open_user_part(committed(store, "user_rows", release.users), scorer)
 
 
+@sound
 def _items(assignment: Artifact) -> dict[str, int]:
     """Which interest each item belongs to, as the table was made with it."""
     read = pq.read_table(assignment.path / "assignment.parquet", columns=["item", "interest"])

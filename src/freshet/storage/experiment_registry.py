@@ -7,13 +7,19 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from freshet.core import safe_names as names
 from freshet.core.errors import ArtifactError, ConfigError
+from freshet.core.time import datetime_of
 from freshet.core.types import STRATEGIES, Experiment, ExperimentArm, MeasurementRules, MetricRule, Serves
 from freshet.storage.durable import read_json, write_json, write_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _STARTED, _STOPPED, _POINTER = "started.json", "stopped.json", ".release"
+
+
+_READER = TypeAdapter(Experiment)
 
 
 class Experiments:
@@ -163,12 +169,26 @@ class Experiments:
                 started.pop("separated", False),
                 _rules(started.pop("judging", None)),
             )  # older: none
-            return Experiment(arms=arms, metrics=metrics, isolated=isolated, rules=rules, **started, **ended)
-        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+            found = Experiment(arms=arms, metrics=metrics, isolated=isolated, rules=rules, **started, **ended)
+            return _sound(found)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, ConfigError) as error:
             raise ArtifactError(
                 f"{folder / _STARTED} is no experiment that this Freshet can read: {error}",
                 hint="it is damaged, or was written by a newer Freshet",
             ) from None
+
+
+def _sound(read: Experiment) -> Experiment:
+    """An experiment whose values are of the types, and in the ranges, that it was started with.
+
+    Raises:
+        ValueError, OverflowError, ConfigError: one is not.
+    """
+    found = _READER.validate_python(asdict(read))
+    check(found)
+    for moment in (found.start, found.stop or 0):
+        datetime_of(moment)
+    return found
 
 
 def _rules(stored: dict[str, Any] | None) -> MeasurementRules | None:

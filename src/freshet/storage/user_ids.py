@@ -16,16 +16,18 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow as pa
+from pydantic import TypeAdapter, ValidationError
 
 from freshet.core.config import PrivacyConfig
-from freshet.core.errors import ConfigError
+from freshet.core.errors import ArtifactError, ConfigError
 from freshet.core.safe_names import checked
 from freshet.storage.durable import locked, read_json, write_json
 from freshet.storage.secrets import PRIVACY, user_secret
+
+if TYPE_CHECKING:
+    import duckdb
 
 FORGOTTEN = "user was forgotten"
 """Why a row is refused; of such a row nothing is kept."""
@@ -54,6 +56,19 @@ class Tombstone:
         """Events before this moment (microseconds since 1970) are refused."""
         moment = datetime.fromisoformat(self.at)
         return EVER if self.block else int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """How a workspace names users: by hashes or not, of which secret, and what tells another secret."""
+
+    format: int
+    hashed: bool
+    key_env: str
+    check: str
+
+
+_NAMING, _TOMBSTONES = TypeAdapter(_Naming), TypeAdapter(dict[str, Tombstone])
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,8 @@ def _said(user: str) -> bytes:
 def add_table(connection: duckdb.DuckDBPyConnection, people: People) -> None:
     """Make `TABLE` in a database, where anybody is refused."""
     if people.tombstones:
+        import pyarrow as pa  # late: every command opens a workspace, and few make this table
+
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {TABLE} (person VARCHAR, until BIGINT)")
         rows = people.tombstone_rows()
         table = pa.table({"person": [one for one, _ in rows], "until": [until for _, until in rows]})
@@ -180,7 +197,7 @@ def settle(root: Path, wanted: PrivacyConfig, write: bool = True) -> None:
         ConfigError: the log holds ids in another way, or was hashed with another secret.
     """
     there = _names(root).exists()
-    if there and not wanted.hash_users and read_json(_names(root))["hashed"]:
+    if there and not wanted.hash_users and _naming(root).hashed:
         raise ConfigError(
             "the log holds hashed user ids, and [privacy] hash_users is false",
             hint="set hash_users = true: what comes in as it is would be other people",
@@ -247,21 +264,48 @@ def _note(root: Path, secret: bytes, *, hashed: bool, env: str) -> None:
 
 
 def _read(root: Path) -> People:
-    tombstones = {}
-    if _tombstones(root).exists():
-        content = read_json(_tombstones(root))["persons"]
-        tombstones = {checked(person, "person"): Tombstone(**one) for person, one in content.items()}
+    """Raises ArtifactError or ConfigError; nobody is named, and nobody forgotten, by what is damaged."""
+    tombstones = _buried(root) if _tombstones(root).exists() else {}
     if not _names(root).exists():
         return People(tombstones=tombstones)
-    names = read_json(_names(root))
-    secret = user_secret(root, names["key_env"])
-    found = People(secret, bool(names["hashed"]), tombstones)
-    if replace(found, hashed=False).person("check") != names["check"]:
+    names = _naming(root)
+    secret = user_secret(root, names.key_env)
+    found = People(secret, names.hashed, tombstones)
+    if replace(found, hashed=False).person("check") != names.check:
         raise ConfigError(
             f"the secret that user ids of {root} are hashed with is not the one of before",
             hint="restore privacy/key, or set the variable of [privacy] key_env as it was",
         )
     return found
+
+
+def _naming(root: Path) -> _Naming:
+    """How users are named; raises ArtifactError."""
+    content = read_json(_names(root))
+    try:
+        return _NAMING.validate_python(content)
+    except ValidationError as error:
+        raise _damaged(_names(root), error) from None
+
+
+def _buried(root: Path) -> dict[str, Tombstone]:
+    """Persons who were forgotten; raises ArtifactError."""
+    content = read_json(_tombstones(root))
+    try:
+        found = _TOMBSTONES.validate_python(content["persons"])
+        for person, one in found.items():
+            checked(person, "person")
+            _ = one.until  # its moment can be read
+    except (KeyError, TypeError, ValueError, ArtifactError) as error:
+        raise _damaged(_tombstones(root), error) from None
+    return found
+
+
+def _damaged(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(
+        f"{path} is damaged: {' '.join(str(error).split())[:300]}",
+        hint="restore it from a copy, such as that of [backup] keys: it says how users are named",
+    )
 
 
 def _names(root: Path) -> Path:

@@ -18,7 +18,7 @@ from freshet.core.time import microseconds_of
 from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
 from freshet.experiments import canary
 from freshet.experiments.assignment import arm_of
-from freshet.experiments.canary import trial
+from freshet.experiments.canary import ending, trial
 from freshet.experiments.guardrails import guard
 from freshet.experiments.guardrails.harm import Findings
 from freshet.stages.table import step as table
@@ -157,7 +157,7 @@ def test_one_that_nobody_was_shown_although_others_were_is_taken_back(
     two: Workspace, tmp_path: Path, world: Path
 ) -> None:
     ws = tried(two, tmp_path, world)
-    rows = [{**shown(f"g{n}", "", 0, name="", id=f"a{n}"), "time": START + n} for n in range(trial.MANY)]
+    rows = [{**shown(f"g{n}", "", 0, name="", id=f"a{n}"), "time": START + n} for n in range(ending.MANY)]
     write_impressions(ws.root, rows)
     assert operations.check_experiments(ws, at(1.0))[1].rolled_back is None
     assert operations.check_experiments(ws, at(2.1))[1].rolled_back == (2, 1)

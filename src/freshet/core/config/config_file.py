@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -55,6 +56,12 @@ _DECIDING = (
 
 _PRIVATE = {"endpoint", "api_key_env", "request"}
 """Keys of theirs that say where a server is and what is sent to it."""
+
+_DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
+"""A key of so many parts; with thousands, reading the file would take minutes."""
+_MOST, _LONGEST = 20, 600
+"""Problems that one message names, and characters of each."""
+_SYNTAX = 'sections are such as [events], keys below them such as count = 3 or name = "text", each once'
 
 
 class Config(Section):
@@ -198,25 +205,32 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}", hint="see to its permissions") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="save it as UTF-8") from None
 
 
 def parse(text: str, where: str) -> Config:
     """Check the text of a `freshet.toml`; `where` names it in errors.
 
     Raises:
-        ConfigError: it is not TOML, or holds an unknown key or a bad value (all named).
+        ConfigError: it is not TOML, or holds unknown keys or bad values (the first 20 are named).
     """
     try:
+        if _DEEP.search(text):
+            raise RecursionError
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{where} is nested too deep", hint=_SYNTAX) from None
+    except ValueError as error:  # also numbers of thousands of digits, which are no error of syntax
+        raise ConfigError(f"{where} is not valid TOML: {error}", hint=_SYNTAX) from None
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(f"{_place(issue['loc'])}{issue['msg'].lower()}" for issue in error.errors())
+        issues = error.errors()
+        told = [f"{_place(issue['loc'])}{issue['msg'].lower()}"[:_LONGEST] for issue in issues[:_MOST]]
+        if more := len(issues) - len(told):
+            told.append(f"and {more} more")
         raise ConfigError(
-            f"{where}: {problems}", hint="docs/reference/configuration.md lists the keys"
+            f"{where}: {'; '.join(told)}", hint="docs/reference/configuration.md lists the keys"
         ) from None
 
 

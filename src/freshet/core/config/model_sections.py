@@ -200,8 +200,9 @@ class PlannerConfig(Section):
         """Defaults that follow from `kind` and `batch`, so that the rest of the code sees plain values."""
         if not isinstance(given, dict):
             return given
-        if given.get("batch") in PROVIDERS:  # a layout is of one provider
-            endpoint, key = PROVIDERS[given["batch"]]
+        batch = given.get("batch")
+        if isinstance(batch, str) and batch in PROVIDERS:  # a layout is of one provider
+            endpoint, key = PROVIDERS[batch]
             given = {"endpoint": endpoint, "api_key_env": key, **given}
         kind = given.get("kind", "scratch")
         if not isinstance(kind, str) or given.get("answers") == "tokens":  # a tuned model, wherever it is

@@ -37,6 +37,9 @@ class RetentionConfig(Section):
     )
     quarantine_days: int = Field(0, ge=0, description="days since a file of refused rows was written")
     runs_days: int = Field(
-        0, ge=0, description="days since a run of the ledger ended, unless a release or a review needs it"
+        0,
+        ge=0,
+        description="days since a run of the ledger ended, unless a release or a review needs it; what runs "
+        "said goes after so many days in any case",
     )
     receipts_days: int = Field(0, ge=0, description="days since a receipt of `freshet forget` was written")

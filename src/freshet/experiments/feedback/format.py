@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from freshet.experiments.feedback.lifts import BITS, Lifts
 from freshet.storage.durable import read_json, write_json
+from freshet.storage.sound_reading import sound
 
 MOST = 10.0
 """The odds of an interest are multiplied, or divided, by this at most, as by live signals."""
@@ -76,6 +77,7 @@ def write_feedback(feedback: Feedback | None, folder: Path) -> None:
     write_json(folder / "feedback.json", about)
 
 
+@sound
 def read_feedback(folder: Path) -> Feedback | None:
     """Read what `write_feedback` wrote; None where it doesn't pay.
 

@@ -79,11 +79,33 @@ def files(
 
 
 def columns_of(path: Path) -> frozenset[str] | None:
-    """Columns of a file; None if the end of a Parquet file, written last, isn't there."""
+    """Columns of a file; None where it isn't whole, or has other columns than `SHOWN`.
+
+    The end of a Parquet file is written last.
+    """
     try:
-        return frozenset(map(str, pq.read_schema(path).names))
+        schema = pq.read_schema(path)
     except (OSError, pa.ArrowException):
         return None
+    found = frozenset(map(str, schema.names))
+    if len(found) < len(schema.names):  # two of one name
+        return None
+    known = found.intersection(SHOWN.names)
+    fits = all(_sort(schema.field(name).type) == _sort(SHOWN.field(name).type) for name in known)
+    return found if fits else None
+
+
+def _sort(kind: pa.DataType) -> str:
+    """Types that are read as each other, whatever their width."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"list of {_sort(kind.value_type)}"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "text"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "number"
+    return "time" if pa.types.is_timestamp(kind) else str(kind)
 
 
 def rows_sql(db: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> str:

@@ -107,7 +107,7 @@ def read_vectors(folder: Path, which: Which) -> ContentVectors:
             np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
             for name in ("text", f"{which}_engaged", "interest")
         )
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise _damaged(folder, error) from None
     return ContentVectors(text, engaged, interest, read_centroids(folder / f"{which}_centroids"))
 
@@ -154,7 +154,7 @@ def read_centroids(folder: Path) -> Centroids:
         return Centroids(
             *(np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("text", "engaged"))
         )
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise _damaged(folder, error) from None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.stages.counts.count_model import ContextCounts, CountModel, StoredRows
+from freshet.storage.sound_reading import sound
 
 PARTS = ("codes", "start", "successor", "weight")
 """Arrays of the counts after contexts of one length."""
@@ -25,6 +26,7 @@ def write(model: CountModel, folder: Path) -> None:
     (folder / "strengths.json").write_text(json.dumps(list(model.prior_counts)))
 
 
+@sound
 def read(folder: Path) -> CountModel:
     """Read what `write` wrote."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
+from pyarrow import ArrowException
 
 from freshet.core.errors import InputError
 from freshet.core.urls import Location, Url
@@ -71,7 +72,7 @@ def is_whole(path: Path) -> bool:
     """Whether a quarantine file holds the rows it is named by."""
     try:
         return path.stem.rpartition("-")[2] == remembered(path, checksum_of)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ArrowException):
         return False
 
 

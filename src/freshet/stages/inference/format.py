@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import PlannerRows, ShortLists
+from freshet.storage.sound_reading import sound
 
 _ARRAYS = ("contexts", "fingerprints", "successors", "logp", "origin")
 _LISTS = ("options", "mass", "day")
@@ -29,6 +30,7 @@ def write(rows: PlannerRows, folder: Path) -> None:
     (folder / "origins.json").write_text(json.dumps([rows.origins[index] for index in used]))
 
 
+@sound
 def read(folder: Path) -> PlannerRows:
     """Read what `write` wrote, memory-mapped."""
     contexts, fingerprints, successors, logp, origin = (_mapped(folder, name) for name in _ARRAYS)

@@ -11,6 +11,7 @@ import numpy as np
 from freshet.stages.live import decayed_counts as decay
 from freshet.stages.live.overlay import Overlay, Settings
 from freshet.storage.durable import read_json, write_json
+from freshet.storage.sound_reading import sound
 
 ARRAYS = ("weights", "popular", "after", "since", "usual", "usual_after")
 ESTABLISHED = "established.npy"
@@ -33,6 +34,7 @@ def write(overlay: Overlay | None, folder: Path) -> None:
     write_json(folder / "overlay.json", about)
 
 
+@sound
 def read(folder: Path) -> Overlay | None:
     """Read what `write` wrote; None where live signals don't pay.
 

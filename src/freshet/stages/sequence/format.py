@@ -9,6 +9,7 @@ import numpy as np
 
 from freshet.core.types import SequenceWeights
 from freshet.stages.sequence.sasrec import SequenceModel
+from freshet.storage.sound_reading import sound
 
 
 def write(model: SequenceModel, folder: Path) -> None:
@@ -18,6 +19,7 @@ def write(model: SequenceModel, folder: Path) -> None:
         np.save(folder / f"{field.name}.npy", getattr(model.weights, field.name), allow_pickle=False)
 
 
+@sound
 def read(folder: Path) -> SequenceModel:
     """Read what `write` wrote."""
     names = [field.name for field in fields(SequenceWeights)]

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import CONTENT, Context, code_of, context_codes, positions
-from freshet.stages import counts, inference
-from freshet.stages.content import read_centroids
-from freshet.stages.sequence import read as read_sequence
+from freshet.stages import content, counts, inference, sequence
 from freshet.stages.table.build import ARRAYS
 from freshet.stages.table.contexts import dense_row
 from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
+from freshet.storage.sound_reading import sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +42,9 @@ class Table:
     """A published table, opened without copying."""
 
     def __init__(self, folder: Path, interests: int) -> None:
+        """Raises ArtifactError where the folder holds no table of so many interests."""
         self.interests = interests
-        self.contexts = np.load(folder / "contexts.npy", mmap_mode="r", allow_pickle=False)
-        self.successors, self.planner, self.count, self.fused = (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
-        )
+        self.contexts, self.successors, self.planner, self.count, self.fused = _arrays(folder)
         self.k = int(self.contexts.shape[1])
         dense = 1 + interests + (interests * (interests - 1) if self.k >= 2 else 0)
         if self.k >= 2 and not _has_all_pairs(self.contexts, interests):
@@ -113,6 +110,23 @@ class Table:
         )
 
 
+@sound
+def _arrays(folder: Path) -> list[NDArray[Any]]:
+    """Contexts, then what `ARRAYS` names: (rows, k), and (rows, width) each."""
+    found = [
+        np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("contexts", *ARRAYS)
+    ]
+    contexts, successors = found[:2]
+    rows = {len(array) for array in found}
+    if contexts.ndim != 2 or len(rows) != 1 or any(array.shape != successors.shape for array in found[1:]):
+        raise ValueError(f"arrays of shapes {[array.shape for array in found]}")
+    if any(array.dtype.kind != "i" for array in found[:2]) or any(
+        array.dtype.kind != "f" for array in found[2:]
+    ):
+        raise ValueError(f"arrays of {[str(array.dtype) for array in found]}")
+    return found
+
+
 def _has_all_pairs(contexts: NDArray[np.int16], interests: int) -> bool:
     """Whether every ordered pair of interests has a row: the last one stands where arithmetic puts it."""
     last = interests * interests
@@ -122,6 +136,7 @@ def _has_all_pairs(contexts: NDArray[np.int16], interests: int) -> bool:
     return bool((contexts[last, :-2] < 0).all()) and pair == [interests - 1, interests - 2]
 
 
+@sound
 def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     """The per-user mixture of a table: the same scores that ranked its rows."""
     stored = read_json(made.path / "mixture.json")
@@ -133,13 +148,13 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     if fused is None and part is None:
         return counts.Scorer(model, by_length)
     fused = fused or {counts.COUNTS: {"weight": 1.0}}
-    planner = sequence = None
+    planner = logits = None
     if counts.PLANNER in fused:
         planner = open_planner(made, interests)
     if counts.SEQUENCE in fused:
-        sequence = read_sequence(made.path / "sequence").logits
+        logits = sequence.read(made.path / "sequence").logits
     weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
-    return counts.Scorer(model, by_length, planner, weights, sequence, part)
+    return counts.Scorer(model, by_length, planner, weights, logits, part)
 
 
 def _content(made: Artifact, stored: dict[str, Any]) -> counts.ContentPart | None:
@@ -152,32 +167,36 @@ def _content(made: Artifact, stored: dict[str, Any]) -> counts.ContentPart | Non
 
     alone = stored["without_context"]
     return counts.ContentPart(
-        read_centroids(made.path / "content"),
+        content.read_centroids(made.path / "content"),
         weights(stored["fused"]),
         np.append(alone[counts.COUNTS]["weight"], weights(alone)) if alone else None,
     )
 
 
+@sound
 def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:
     """(N,) shares of recent popularity at the half-life that does best by itself, as of a table."""
     best = read_json(made.path / "mixture.json").get("popular")
     return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
 
 
+@sound
 def is_fitted(made: Artifact) -> bool:
     """Whether weights were fitted on what follows what; where they could not be, popularity alone ranks."""
     stored = read_json(made.path / "mixture.json")
     return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
 
 
+@sound
 def open_single_user_scorer(made: Artifact, scorer: counts.Scorer) -> counts.SingleUserScorer:
     """The same scores for one user at a time, quickly."""
     if scorer.sequence is None:
         return counts.SingleUserScorer(scorer)
-    model = read_sequence(made.path / "sequence")
+    model = sequence.read(made.path / "sequence")
     return counts.SingleUserScorer(scorer, model.reader(scorer.model.popularity))
 
 
+@sound
 def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
     """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
     if not (made.path / "planner").exists():

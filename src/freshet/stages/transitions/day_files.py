@@ -60,6 +60,9 @@ Index = dict[str, Filed]
 """Day -> its rows; a day without rows is absent."""
 
 
+_AGAIN = "`freshet doctor --repair` moves the artifact aside; the next run counts the log again"
+
+
 def quoted(path: Path) -> str:
     """A path as an SQL string literal."""
     return "'" + str(path).replace("'", "''") + "'"
@@ -87,6 +90,14 @@ def read(path: Path) -> Rows:
         ArtifactError: the file is missing or damaged.
     """
     table = read_columns(path)
+    try:
+        return _rows(table)
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise ArtifactError(f"{path} is damaged: {error}", hint=_AGAIN) from None
+
+
+def _rows(table: pa.Table) -> Rows:
+    """Raises KeyError, ValueError or the like where columns are missing, twice there, or of another type."""
     names = set(table.column_names)
     if "interest" in names:
         rows = np.empty(len(table), ENGAGEMENT)
@@ -109,12 +120,9 @@ def read_columns(path: Path, columns: list[str] | None = None) -> pa.Table:
             return file.read(columns=columns, use_threads=False)
     except FileNotFoundError:
         problem = "is missing"
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, KeyError) as error:
         problem = f"is damaged: {error}"
-    raise ArtifactError(
-        f"{path} {problem}",
-        hint="`freshet doctor --repair` moves the artifact aside; the next run counts the log again",
-    )
+    raise ArtifactError(f"{path} {problem}", hint=_AGAIN)
 
 
 def packed(known: pa.ChunkedArray) -> NDArray[np.uint8]:

@@ -12,6 +12,7 @@ from freshet.core.types import PlannerRows, UserRows
 from freshet.stages import counts, inference
 from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json, write_json
+from freshet.storage.sound_reading import sound
 
 
 def write(
@@ -31,17 +32,20 @@ def write(
     write_json(into / "users.json", {"weights": fitted, "relative": relative})
 
 
+@sound
 def read(folder: Path) -> UserRows:
     """The rows, memory-mapped."""
     user = np.load(folder / "user.npy", mmap_mode="r", allow_pickle=False)
     return UserRows(user, inference.read(folder / "rows"))
 
 
+@sound
 def read_calibration(folder: Path) -> PlannerRows:
     """What the planner answered for held-out windows, memory-mapped."""
     return inference.read(folder / "calibration")
 
 
+@sound
 def read_weights(folder: Path) -> tuple[NDArray[np.float64] | None, bool]:
     """(2,) weights of the release's score and of the rows', None where rows don't pay; and whether answers
     are relative to popularity."""
@@ -50,6 +54,7 @@ def read_weights(folder: Path) -> tuple[NDArray[np.float64] | None, bool]:
     return None if weights is None else np.array(weights), bool(about["relative"])
 
 
+@sound
 def open_user_part(made: Artifact, scorer: counts.Scorer) -> counts.UserPart | None:
     """Rows as part of their table's mixture; None where they don't pay."""
     weights, relative = read_weights(made.path)

@@ -1,0 +1,71 @@
+"""Files that hold something else, with checksums that fit, are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freshet.core.errors import ArtifactError
+from freshet.stages import counts, evidence, inference, live, sequence
+from freshet.stages.table import Table
+from freshet.storage.sound_reading import sound
+
+
+def test_what_is_sound_is_given_on_and_what_is_no_damage_passes(tmp_path: Path) -> None:
+    @sound
+    def read(path: Path, more: int = 1) -> str:
+        if more > 1:
+            raise RuntimeError("a bug")
+        return path.read_text()
+
+    (tmp_path / "a").write_text("it")
+    assert read(tmp_path / "a") == "it"
+    with pytest.raises(ArtifactError, match="does not hold what it should"):
+        read(tmp_path / "b")
+    with pytest.raises(RuntimeError):
+        read(tmp_path / "a", more=2)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "counts": counts.read,
+    "planner rows": inference.read,
+    "a sequence model": sequence.read,
+    "an overlay": live.read,
+    "evidence": lambda folder: evidence.read(folder / "evidence.parquet"),
+    "a table": lambda folder: Table(folder, 8),
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_empty_files_are_named(read: Callable[[Path], object], tmp_path: Path) -> None:
+    for path in ("strengths.json", "origins.json", "overlay.json", "evidence.parquet"):
+        (tmp_path / path).write_text("")
+    for name in ("base", "last", "popularity", "contexts", "attended", "weights", "successors"):
+        (tmp_path / f"{name}.npy").write_bytes(b"")  # numpy: no data left in file
+    with pytest.raises(ArtifactError) as refused:
+        read(tmp_path)
+    assert str(tmp_path) in refused.value.message
+    assert refused.value.hint
+
+
+def test_arrays_of_a_table_that_do_not_go_together_are_named(tmp_path: Path) -> None:
+    def store(**changed: np.ndarray) -> None:
+        arrays = {"contexts": np.full((9, 1), -1, np.int16), "successors": np.zeros((9, 4), np.int16)}
+        arrays |= {name: np.zeros((9, 4), np.float32) for name in ("planner", "count", "fused")}
+        for name, array in (arrays | changed).items():
+            np.save(tmp_path / f"{name}.npy", array)
+
+    store()
+    assert len(Table(tmp_path, 8)) == 9
+    for name, array in (
+        ("contexts", np.full(9, -1, np.int16)),
+        ("successors", np.zeros((9, 3), np.int16)),
+        ("fused", np.zeros((8, 4), np.float32)),
+        ("count", np.zeros((9, 4), "U8")),
+    ):
+        store(**{name: array})
+        with pytest.raises(ArtifactError, match="arrays of"):
+            Table(tmp_path, 8)
