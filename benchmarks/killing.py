@@ -188,7 +188,8 @@ class Process:
         (os.killpg if group else os.kill)(self.id, signal.SIGKILL)
         self.left = _members(self.id)  # before its number is free for others
         self.code = waited(self.id)
-        self.note.write_text("moment")
+        if self.code == -signal.SIGKILL:  # it has not ended by itself just now
+            self.note.write_text("moment")
 
     def outlived(self) -> bool:
         """Whether something that it had started is still there."""
