@@ -201,3 +201,26 @@ def test_a_sequence_model_and_a_ranker_are_used_where_torch_is_needed_anyway() -
     assert not used('[planner]\nkind = "fake"\n[sequence]\nseed = 3')
     assert used('[planner]\nkind = "counts"\n[sequence]\nuse = true')
     assert not used("[sequence]\nuse = false")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[schedule]\nrefresh_days = {10**400:x}".replace("= ", "= 0x"),
+        f"[serving]\nseed = {2**53 + 1}",
+        f"[experiments]\nmetrics = [{{name = 'a', counts = '', better = {2**60}}}]",
+        "[schedule]\nrefresh_days = 36501",
+        "[schedule]\ngc_days = 3000000",
+        "[tuning]\nevery_days = 1000000000",
+        "[transitions]\nnovelty_days = 1000000",
+        "[retention]\nevents_days = 99999999",
+        "[alerts]\nmodel_days = 1e9",
+        "[alerts]\nlive_hours = 1e300",
+        "[screen]\nage_days = 10000000",
+    ],
+)
+def test_no_calendar_has_that_many_days_and_nothing_counts_with_that_many_digits(text: str) -> None:
+    key = text.partition("\n")[2].partition(" ")[0]
+    with pytest.raises(ConfigError, match=key) as refused:
+        parse(text, "freshet.toml")
+    assert refused.value.hint

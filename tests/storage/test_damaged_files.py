@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -170,3 +171,15 @@ def test_the_end_of_a_file_is_not_taken_for_somebody_who_interrupts(
     monkeypatch.setattr("freshet.inspect.history", ended)
     assert app.run(["history", "-w", str(ws.root)]) == 1
     assert "unexpected EOFError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("files", [None, [], "a", {"a.npy": 1}])
+def test_a_sealed_manifest_without_checksums_is_named(ws: Workspace, files: object) -> None:
+    path = ws.root / "tables" / "v1" / "manifest.json"
+    rest = {**read_json(path), "files": files}
+    del rest["seal"]
+    seal = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    path.write_text(json.dumps(rest | {"seal": seal}))
+    with pytest.raises(FreshetError, match=r"tables/v1/manifest\.json is damaged"):
+        whole(ws.store, "tables", "v1")
+    assert not check(ws).healthy

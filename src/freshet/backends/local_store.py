@@ -39,7 +39,7 @@ class LocalStore:
         manifest = read_json(path / MANIFEST)
         if isinstance(manifest, dict):
             check_format(path, manifest.get("format", 0), FORMAT)
-        if not isinstance(manifest, dict) or manifest.get("seal") != _seal(manifest):
+        if not isinstance(manifest, dict) or not _is_sound(manifest):
             raise ArtifactError(
                 f"{path / MANIFEST} is damaged: its checksum differs",
                 hint="`freshet doctor --repair` moves the artifact aside; the next run makes it again",
@@ -97,6 +97,13 @@ def write_manifest(kind: str, version: str, draft: Draft) -> None:
     manifest["seal"] = _seal(manifest)
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     (draft.path / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _is_sound(manifest: dict[str, Any]) -> bool:
+    """It is as it was sealed, and names files with checksums."""
+    files = manifest.get("files")
+    named = isinstance(files, dict) and all(isinstance(one, str) for one in files.values())
+    return named and manifest.get("seal") == _seal(manifest)
 
 
 def _seal(manifest: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from freshet.backups.row_pieces import column_of, pieces_of
 from freshet.core.errors import ArtifactError
+from freshet.storage.sound_reading import OTHERWISE
 from freshet.storage.user_keys import UserKeys
 
 FORMAT = 1
@@ -107,7 +108,7 @@ def open_sealed(path: Path, keys: UserKeys, named: str) -> Opened:
         sealed = pq.read_table(path)
         about: dict[str, Any] = json.loads(sealed.schema.metadata[_ABOUT])
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(about["schema"])))
-    except (pa.ArrowInvalid, OSError, ValueError, KeyError, TypeError) as error:
+    except OTHERWISE as error:
         raise ArtifactError(f"{named} in the backup is damaged: {error}", hint="use another backup") from None
     if about["format"] != FORMAT:
         raise ArtifactError(

@@ -19,6 +19,7 @@ from freshet.stages.interests import load_assignment
 from freshet.stages.items import format as rankers
 from freshet.storage.manifests import TableManifest, TransitionsManifest
 from freshet.storage.release_parts import is_whole
+from freshet.storage.sound_reading import OTHERWISE
 from freshet.storage.workspace import Workspace
 
 MOST_WORDS = 8
@@ -135,7 +136,7 @@ def _of_ranker(ws: Workspace, version: str) -> Columns:
         order = np.argsort(-popular, kind="stable")
         interest = np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
         return _column(table, "id").take(order), _column(table, "title").take(order), interest[order]
-    except (OSError, ValueError, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(folder, error) from None
 
 
@@ -149,7 +150,7 @@ def _of_catalogue(ws: Workspace, opened: Opened) -> Columns:
         ids = pa.array(assigned.items, pa.large_string())
         place = pc.index_in(ids, _column(table, "item"))
         titles = pc.fill_null(_column(table, "title").take(place), "")
-    except (OSError, ValueError, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(catalogue, error) from None
     return ids, titles, assigned.interest.astype(np.int16)
 

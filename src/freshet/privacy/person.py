@@ -106,7 +106,7 @@ class Names:
         """Whether an entry of a journal of the user store is of one of them."""
         try:
             found = json.loads(body[max(0, body.find(b"{")) :])
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.in_bytes(body) > 0
         return isinstance(found, dict) and found.get("user") in self.ids
 

@@ -145,7 +145,7 @@ def read_lines(root: Path, run: str, last: int = LINES) -> list[Line]:
     except OSError:
         return []
     for line in kept[-last:]:
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
             content = json.loads(line)
             found.append(Line(str(content["at"]), str(content["text"])))
     return found
@@ -157,7 +157,7 @@ def read_underway(root: Path, run: str) -> Underway | None:
         content = json.loads(_file(root, run, "progress").read_bytes())
         works = {str(name): (int(done), int(total)) for name, (done, total) in content["works"].items()}
         return Underway(str(content["step"]), str(content["since"]), str(content["at"]), works)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

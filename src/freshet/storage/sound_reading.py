@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from tokenize import TokenError
 from typing import Concatenate, ParamSpec, TypeVar
 
 from freshet.core.errors import ArtifactError
@@ -13,9 +14,12 @@ Place = TypeVar("Place")
 Read = TypeVar("Read")
 OTHERWISE = (
     *(OSError, EOFError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError),
-    *(NotImplementedError, MemoryError),
+    *(NotImplementedError, MemoryError, RecursionError, TokenError),
 )
-"""What libraries raise at files that hold something else; pyarrow's errors are among their kinds."""
+"""What libraries raise at files that hold something else; pyarrow's errors are among their kinds.
+
+TokenError: of numpy, at a header without end.
+"""
 
 
 def sound(read: Callable[Concatenate[Place, More], Read]) -> Callable[Concatenate[Place, More], Read]:

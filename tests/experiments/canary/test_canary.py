@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from freshet import due, operations, pipeline
+from freshet.cli import show
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.core.time import microseconds_of
@@ -96,6 +99,9 @@ def test_some_users_are_served_first(two: Workspace, tmp_path: Path, world: Path
     arms = [arm_of(one, user_number(f"u{n}")) for n in range(2000)]
     share = np.mean([arm is not None and arm.name == trial.CANARY for arm in arms])
     assert abs(share - 0.3) < 0.05
+    told = io.StringIO()
+    show.ended(Console(file=told, width=200), next(ws.ledger.newest_first()), None)
+    assert "done: release 2 serves 30.0% of the users first;" in told.getvalue()
 
 
 def test_without_a_share_it_serves_everybody(two: Workspace, tmp_path: Path, world: Path) -> None:

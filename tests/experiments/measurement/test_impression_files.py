@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN, files
+from freshet.experiments.measurement.shown_to_people import without_people
 
 
 def stored(root: Path, table: pa.Table) -> Path:
@@ -41,3 +43,13 @@ def test_columns_of_another_width_and_missing_ones_are_read(tmp_path: Path) -> N
     stored(tmp_path, ROWS.drop_columns(["user_key"]).set_column(3, "release", pa.array([], pa.int32())))
     readable, unreadable = files(tmp_path)
     assert (len(readable), unreadable) == (1, [])
+
+
+def test_a_file_with_a_damaged_page_goes_when_people_are_taken_out(tmp_path: Path) -> None:
+    rows = pa.table({"user": pa.array([f"user {number}" for number in range(5000)])})
+    path = stored(tmp_path, rows)
+    content = bytearray(path.read_bytes())
+    content[50:900] = bytes(850)  # its end, with the columns, is whole
+    path.write_bytes(content)
+    assert without_people(tmp_path, ["user 1"], np.zeros(0, np.uint64)) == 0
+    assert not path.exists()

@@ -75,7 +75,7 @@ class ParquetTarget:
         """The folder that readers are told to read; '' where there is none."""
         try:
             found = json.loads(self._place.read(POINTER) or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return ""
         return str(found.get("folder", "")) if isinstance(found, dict) else ""
 

@@ -7,10 +7,12 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from freshet.core.config.endpoint_url import KEY_NAME, check_server
-from freshet.core.config.section import Auto, Section
+from freshet.core.config.section import LONGEST, Auto, Section
 
 Off = Literal["off"]
-AtMost = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+AtMost = Annotated[float, Field(gt=0, le=1e12)]
+AtMostDays = Annotated[float, Field(gt=0, le=LONGEST)]
+AtMostHours = Annotated[float, Field(gt=0, le=24 * LONGEST)]
 ADDRESS = r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$"
 """What a mail address may look like."""
 
@@ -40,21 +42,21 @@ def _page(url: str) -> str:
 class AlertsConfig(Section):
     """Objectives of freshness, and the receivers of alerts where one is missed."""
 
-    evidence_days: AtMost | Auto | Off = Field(
+    evidence_days: AtMostDays | Auto | Off = Field(
         "auto",
         description="oldest evidence that may serve, in days; auto = twice `[schedule] refresh_days`, "
         "and where a policy decides by drift or cost, as long as it looks at least so often",
     )
-    model_days: AtMost | Auto | Off = Field(
+    model_days: AtMostDays | Auto | Off = Field(
         "auto", description="oldest planner that may serve, in days; auto = twice `[tuning] every_days`"
     )
-    events_days: AtMost | Auto | Off = Field(
+    events_days: AtMostDays | Auto | Off = Field(
         "auto", description="age of the newest event of the log, in days; auto = 2, or `refresh_days` if more"
     )
-    live_hours: AtMost | Off = Field(
+    live_hours: AtMostHours | Off = Field(
         24.0, description="age of the newest event that serving has recorded, in hours; where it records any"
     )
-    stream_minutes: AtMost | Off = Field(
+    stream_minutes: AtMostHours | Off = Field(
         60.0, description="time since the reader of a stream last looked, in minutes; where one is configured"
     )
     stream_lag: AtMost | Off = Field(
@@ -65,7 +67,9 @@ class AlertsConfig(Section):
         description="hits among the first five that staleness may cost per 1,000 answers, as estimated "
         "from the past",
     )
-    review_days: AtMost | Off = Field(2.0, description="how long a halted run may wait for a person, in days")
+    review_days: AtMostDays | Off = Field(
+        2.0, description="how long a halted run may wait for a person, in days"
+    )
     every_minutes: float = Field(
         5.0,
         ge=0,

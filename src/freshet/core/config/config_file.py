@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -59,6 +60,8 @@ _PRIVATE = {"endpoint", "api_key_env", "request"}
 
 _DEEP = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
 """A key of so many parts; with thousands, reading the file would take minutes."""
+_LARGEST = 2**53
+"""Larger whole numbers are not exact as floats."""
 _MOST, _LONGEST = 20, 600
 """Problems that one message names, and characters of each."""
 _SYNTAX = 'sections are such as [events], keys below them such as count = 3 or name = "text", each once'
@@ -220,8 +223,16 @@ def parse(text: str, where: str) -> Config:
         data = tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{where} is nested too deep", hint=_SYNTAX) from None
-    except ValueError as error:  # also numbers of thousands of digits, which are no error of syntax
+    except (
+        ValueError,
+        OverflowError,
+    ) as error:  # also numbers of thousands of digits, which are no error of syntax
         raise ConfigError(f"{where} is not valid TOML: {error}", hint=_SYNTAX) from None
+    if large := [*_large(data, ())]:
+        raise ConfigError(
+            f"{where}: {'; '.join(f'{_place(keys)}is too large a number' for keys in large[:_MOST])}",
+            hint="whole numbers have sixteen digits at most",
+        )
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -232,6 +243,15 @@ def parse(text: str, where: str) -> Config:
         raise ConfigError(
             f"{where}: {'; '.join(told)}", hint="docs/reference/configuration.md lists the keys"
         ) from None
+
+
+def _large(value: object, keys: tuple[int | str, ...]) -> Iterator[tuple[int | str, ...]]:
+    """Keys of whole numbers that nothing can count with."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        yield keys
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from _large(one, (*keys, key))
 
 
 def _place(keys: tuple[int | str, ...]) -> str:

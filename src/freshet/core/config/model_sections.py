@@ -7,16 +7,25 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from freshet.core.config.endpoint_url import KEY_NAME, check_endpoint
-from freshet.core.config.section import MAX_SECONDS, MAX_STEPS, Auto, HalfLife, Positive, Section
+from freshet.core.config.section import (
+    LONGEST,
+    MAX_SECONDS,
+    MAX_STEPS,
+    Auto,
+    HalfLife,
+    Positive,
+    Section,
+    SomeDays,
+)
 
 
 class CountsConfig(Section):
     """How counts are weighted and fitted; `auto` follows from the pace of the log."""
 
-    window_days: Positive | Auto = Field(
+    window_days: SomeDays | Auto = Field(
         "auto", description="length of a held-out window; auto = 7, 28 or 91, by events per day"
     )
-    fit_windows: Positive | Auto = Field(
+    fit_windows: SomeDays | Auto = Field(
         "auto", description="held-out windows the weights are fitted on; auto = 4 to 12"
     )
     half_lives: Annotated[tuple[HalfLife, ...], Field(min_length=1)] | Auto = Field(
@@ -42,7 +51,7 @@ class EvidenceConfig(Section):
     rank_by: Literal["frequency", "trend"] = Field(
         "frequency", description="most frequent successors, or largest rise"
     )
-    window_days: Positive | Auto = Field("auto", description="how far back evidence looks; auto = 8 windows")
+    window_days: SomeDays | Auto = Field("auto", description="how far back evidence looks; auto = 8 windows")
     top: int = Field(
         3, ge=1, le=20, description="successors named in a prompt (global level: ten times as many)"
     )
@@ -213,7 +222,7 @@ class PlannerConfig(Section):
 class TuningConfig(Section):
     """The slow path."""
 
-    every_days: int = Field(28, ge=1, description="the slow path is due after so many days")
+    every_days: int = Field(28, ge=1, le=LONGEST, description="the slow path is due after so many days")
     examples_per_label: int = Field(
         0, ge=0, description="contexts per successor; 0 = 10 for pretrained models, all for scratch"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from freshet.core.config.section import Section
+from freshet.core.config.section import LONGEST, Section
 
 
 class PrivacyConfig(Section):
@@ -28,18 +28,27 @@ class RetentionConfig(Section):
     events_days: int = Field(
         0,
         ge=0,
+        le=LONGEST,
         description="days of the log that stay, counted back from its last one; they have to cover "
         "novelty_days, the windows of counts and `[tuning] every_days`; older events that come in again are "
         "refused until it is raised or removed",
     )
     impressions_days: int = Field(
-        0, ge=0, description="days of impressions that stay, counted back from the last day of the log"
+        0,
+        ge=0,
+        le=LONGEST,
+        description="days of impressions that stay, counted back from the last day of the log",
     )
-    quarantine_days: int = Field(0, ge=0, description="days since a file of refused rows was written")
+    quarantine_days: int = Field(
+        0, ge=0, le=LONGEST, description="days since a file of refused rows was written"
+    )
     runs_days: int = Field(
         0,
         ge=0,
+        le=LONGEST,
         description="days since a run of the ledger ended, unless a release or a review needs it; what runs "
         "said goes after so many days in any case",
     )
-    receipts_days: int = Field(0, ge=0, description="days since a receipt of `freshet forget` was written")
+    receipts_days: int = Field(
+        0, ge=0, le=LONGEST, description="days since a receipt of `freshet forget` was written"
+    )

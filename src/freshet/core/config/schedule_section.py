@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 
 from freshet.core.blackout import Window, check_windows
-from freshet.core.config.section import Section
+from freshet.core.config.section import LONGEST, Section
 from freshet.core.cron_times import Cron
 
 
@@ -24,6 +24,7 @@ class ScheduleConfig(Section):
     refresh_days: int = Field(
         3,
         ge=1,
+        le=LONGEST,
         description="the fast path is due after so many days; "
         "drift refreshes at most half as often on average",
     )
@@ -84,6 +85,7 @@ class ScheduleConfig(Section):
     gc_days: int = Field(
         0,
         ge=0,
+        le=LONGEST,
         description="every so many days the scheduler deletes what nothing needs, as `freshet gc` does; "
         "0 = never",
     )

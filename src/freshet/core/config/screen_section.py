@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from freshet.core.config.section import Positive, Section
+from freshet.core.config.section import Positive, Section, SomeDays
 
 
 class ScreenConfig(Section):
@@ -15,10 +15,10 @@ class ScreenConfig(Section):
     use: bool = Field(
         True, description="whether moves of new users that nothing else bears out are held back from counting"
     )
-    age_days: Positive = Field(
+    age_days: SomeDays = Field(
         28, description="a user is established when first seen so many days ago, and active on `active_days`"
     )
-    active_days: Positive = Field(
+    active_days: SomeDays = Field(
         2, description="days on which an established user engaged anything before; others are new users"
     )
     most_growth: float = Field(

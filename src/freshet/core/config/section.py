@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LONGEST = 36_500
+"""Days that a setting can mean: a hundred years, which every calendar can add and take away."""
 Positive = Annotated[int, Field(ge=1)]
+SomeDays = Annotated[int, Field(ge=1, le=LONGEST)]
 HalfLife = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Days = Positive | Literal["ever"]
+Days = SomeDays | Literal["ever"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Auto = Literal["auto"]
 

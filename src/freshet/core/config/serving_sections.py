@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from freshet.core.config.section import Auto, HalfLife, Positive, Section
+from freshet.core.config.section import Auto, HalfLife, Section, SomeDays
 
 
 class LiveConfig(Section):
@@ -42,7 +42,7 @@ class FeedbackConfig(Section):
         description="whether releases use it, where it pays; arms `hybrid-feedback` do in any case",
     )
     proposals: int = Field(5, ge=2, le=64, description="so many of the best proposals are re-ordered")
-    days: Positive = Field(28, description="how far back outcomes are looked at")
+    days: SomeDays = Field(28, description="how far back outcomes are looked at")
     hours: float = Field(
         6.0,
         gt=0,

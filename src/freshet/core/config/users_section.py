@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from freshet.core.config.section import Auto, Positive, Section
+from freshet.core.config.section import Auto, Section, SomeDays
 from freshet.core.types import RECENT
 
 
@@ -25,7 +25,7 @@ class UsersConfig(Section):
         description="titles of so many of the items a user engaged last that a prompt shows; "
         "only a template that reads `history` does",
     )
-    active_days: Positive | Auto = Field(
+    active_days: SomeDays | Auto = Field(
         "auto",
         description="a user who engaged nothing for so many days has no row; auto = 8 windows",
     )

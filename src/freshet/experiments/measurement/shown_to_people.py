@@ -29,10 +29,14 @@ def without_people(source: Path, users: Collection[str], numbers: NDArray[np.uin
         path.unlink()
     wanted, gone = pa.array(sorted(users), pa.string()), 0
     for one in readable:
-        mine = _mine(one.path, one.columns, wanted, numbers)
-        if not mine.any():
+        try:
+            mine = _mine(one.path, one.columns, wanted, numbers)
+            table = pq.read_table(one.path) if mine.any() else None
+        except (OSError, pa.ArrowException):  # its end is whole, what it holds is not
+            one.path.unlink()
             continue
-        table = pq.read_table(one.path)
+        if table is None:
+            continue
         gone += int(mine.sum())
         if mine.all():
             one.path.unlink()

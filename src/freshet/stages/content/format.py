@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from freshet.core.errors import ArtifactError
 from freshet.core.types import REMEMBERED, Centroids, History, item_key
 from freshet.stages.content.vectors import ContentVectors
+from freshet.storage.sound_reading import OTHERWISE
 
 Which = Literal["early", "full"]
 EARLY: Which = "early"
@@ -107,7 +108,7 @@ def read_vectors(folder: Path, which: Which) -> ContentVectors:
             np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
             for name in ("text", f"{which}_engaged", "interest")
         )
-    except (OSError, EOFError, ValueError) as error:
+    except OTHERWISE as error:
         raise _damaged(folder, error) from None
     return ContentVectors(text, engaged, interest, read_centroids(folder / f"{which}_centroids"))
 
@@ -121,7 +122,7 @@ def read_ids(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
         table = pq.read_table(folder / ITEMS)
         ids, titles = (tuple(table.column(name).to_pylist()) for name in ("item", "title"))
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(folder, error) from None
     return ids, titles
 
@@ -154,7 +155,7 @@ def read_centroids(folder: Path) -> Centroids:
         return Centroids(
             *(np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("text", "engaged"))
         )
-    except (OSError, EOFError, ValueError) as error:
+    except OTHERWISE as error:
         raise _damaged(folder, error) from None
 
 

@@ -91,10 +91,11 @@ def without_rows(root: Path, mine: Callable[[str | None], bool]) -> int:
     for path in sorted((root / QUARANTINE).glob("*.parquet")):
         try:
             table = pq.read_table(path)
-        except (OSError, pa.ArrowException):
+            raws = table["raw"].cast(pa.string()).to_pylist()
+        except (OSError, pa.ArrowException, KeyError):
             path.unlink()
             continue
-        keep = [not mine(raw) for raw in table["raw"].to_pylist()]
+        keep = [not mine(raw) for raw in raws]
         if all(keep):
             continue
         gone += len(keep) - sum(keep)

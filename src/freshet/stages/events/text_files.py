@@ -200,7 +200,7 @@ def _json_lines(path: Path, shown: Location, into: Path) -> Path:
         try:
             json.loads(first)
             return path
-        except ValueError:
+        except (ValueError, RecursionError):
             pass  # an object over several lines
     decoder, at = json.JSONDecoder(), 0
     gap = re.compile(r"[\s,\[\]]*" if text.lstrip().startswith("[") else r"\s*")

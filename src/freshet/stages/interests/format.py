@@ -22,6 +22,7 @@ from freshet.core.types import Interests
 from freshet.stages.interests import item_text
 from freshet.stages.interests.item_text import TextModel
 from freshet.storage.parquet_columns import numbers, read_columns
+from freshet.storage.sound_reading import OTHERWISE
 
 FIT, TEXT, CO_ENGAGEMENT, TAXONOMY = "fit", "text", "co-engagement", "taxonomy"
 """How an item got its interest."""
@@ -87,7 +88,7 @@ def open_model(path: Path) -> Model:
         taxonomy, other, next_id = known["taxonomy"], known["other"], known["next_id"]
         words, encoder = TextModel.load(path / "text"), known.get("encoder", "")
         return Model(words, centroids, taxonomy, known["values"], other, next_id, encoder)
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(path, error) from None
 
 
@@ -110,7 +111,7 @@ def load_assignment(path: Path) -> Assignment:
         table = read_columns(path / "assignment.parquet")
         interest = numbers(table.column("interest")).astype(np.int64)
         items, how = table.column("item").to_pylist(), table.column("how").to_pylist()
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(path, error) from None
     return Assignment(tuple(items), interest, tuple(how))
 
@@ -138,7 +139,7 @@ def load_paths(path: Path) -> tuple[tuple[int, ...], ...]:
     """The path of each interest in the tree; raises ArtifactError if the file is damaged."""
     try:
         table = read_columns(path / "interests.parquet", columns=["path"])
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(path, error) from None
     return tuple(tuple(row) for row in table.column("path").to_pylist())
 
@@ -154,7 +155,7 @@ def load(path: Path) -> Interests:
         vectors = np.load(path / "vectors.npy", allow_pickle=False)
         ids = numbers(table.column("id")).astype(np.int32)
         descriptions = tuple(table.column("description").to_pylist())
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except OTHERWISE as error:
         raise _damaged(path, error) from None
     return Interests(ids, descriptions, vectors)
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
 from freshet.stages.interests.item_vectors import truncated_svd, unit
+from freshet.storage.sound_reading import OTHERWISE
 
 _STOP_ENGLISH = """
 a about above across after again against all almost along already also although always am among an
@@ -185,7 +186,7 @@ class TextModel:
             idf = np.load(folder / "idf.npy", allow_pickle=False)
             components = np.load(folder / "components.npy", allow_pickle=False)
             return cls(tuple(known["roots"]), tuple(known["surfaces"]), idf, components)
-        except (OSError, ValueError, KeyError) as error:
+        except OTHERWISE as error:
             raise ArtifactError(
                 f"text model {folder} is missing or damaged: {error}", hint="rebuild the interests"
             ) from None

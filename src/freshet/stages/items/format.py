@@ -21,7 +21,7 @@ from freshet.stages.sequence import read as read_sequence
 from freshet.stages.sequence import write as write_sequence
 from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import write_json
-from freshet.storage.sound_reading import sound
+from freshet.storage.sound_reading import OTHERWISE, sound
 
 NAMES = "items.parquet"
 MODEL, ITEMS = "model", "items"
@@ -51,7 +51,7 @@ def read(folder: Path) -> ItemIndex:
         table = pq.read_table(folder / NAMES)
         arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
         ids, titles = (tuple(table.column(name).to_pylist()) for name in ("id", "title"))
-    except (OSError, EOFError, ValueError, KeyError) as error:
+    except OTHERWISE as error:
         raise ArtifactError(
             f"items of the ranker {folder} are missing or damaged: {error}",
             hint="`freshet ranker` makes a new one",

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from freshet.core.errors import ArtifactError
 from freshet.stages.screen.held_back import MOVE, Burst, HeldBack
+from freshet.storage.sound_reading import OTHERWISE
 
 JUDGED = b"judged"
 """Key of the file's metadata: how many moves were looked at."""
@@ -40,7 +41,7 @@ def read(folder: Path) -> HeldBack:
             moves[name] = table[name].to_numpy()
         bursts = tuple(Burst(**row) for row in rows.to_pylist())
         return HeldBack(moves, bursts, int((table.schema.metadata or {})[JUDGED]))
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+    except OTHERWISE as error:
         raise ArtifactError(
             f"what was held back in {folder} can't be read: {error}",
             hint="`freshet doctor --repair` moves the artifact aside; the next run screens the log again",

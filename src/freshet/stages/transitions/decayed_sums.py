@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.errors import ArtifactError
 from freshet.core.time import DAY
 from freshet.core.types import RECENT, Sums
 from freshet.stages.transitions.day_files import RECENT_COLUMNS, read_columns
@@ -95,8 +96,14 @@ class Decayed:
         codes, complete = self._codes(table)
         keep = complete & (day < before)
         places = codes[keep] if self.codes is None else np.searchsorted(self.codes, codes[keep])
+        days = day[keep]
+        if len(days) and not file.first <= days.min() <= days.max() <= file.last:
+            raise ArtifactError(
+                f"{file.path} holds other days than those it is named for",
+                hint="`freshet doctor --repair` moves damage aside; the next run counts the log again",
+            )
         # the same few days over and over: one power each
-        share = self._share(moment - np.arange(file.first, file.last + 1))[day[keep] - file.first]
+        share = self._share(moment - np.arange(file.first, file.last + 1))[days - file.first]
         if self.draw is not None:
             share = share * self.draw(numbers(table["user_key"])[keep])
         np.add.at(weight, places, share)

@@ -12,6 +12,7 @@ from freshet.stages.transitions.day_files import (
     Filed,
     Index,
 )
+from freshet.storage.sound_reading import OTHERWISE
 
 FORMAT = 2
 """Raise when the meaning of day files changes, so that all days are done again."""
@@ -47,7 +48,7 @@ def load_counted(folder: Path) -> Counted:
             for part in ("engagements", "transitions")
         )
         return Counted(content["sources"], engaged, transitions)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OTHERWISE as error:
         raise ArtifactError(
             f"{path} can't be read: {error}",
             hint="`freshet doctor --repair` moves the artifact aside; the next run counts the log again",

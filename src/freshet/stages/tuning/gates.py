@@ -20,8 +20,9 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
-from freshet.core.errors import PlannerError, PlannerGone
+from freshet.core.errors import ArtifactError, PlannerError, PlannerGone
 from freshet.core.ports import Planner
 from freshet.core.types import Prompt, Transitions, Usage
 
@@ -134,6 +135,9 @@ class Evidence:
         return f"evidence in prompts gains {nats(self.fused)} beside counts, {nats(self.alone)} alone: {so}"
 
 
+_GATE = TypeAdapter(Gate)
+
+
 @dataclass(frozen=True, slots=True)
 class GateReport:
     """The verdict.
@@ -183,8 +187,19 @@ class GateReport:
 
 
 def gates_of(report: dict[str, Any]) -> tuple[Gate, ...]:
-    """The gates of a stored report, form first."""
-    return tuple(Gate(name, **report["gates"][name]) for name in sorted(report["gates"], key=ORDER.index))
+    """The gates of a stored report, form first.
+
+    Raises:
+        ArtifactError: it is none.
+    """
+    try:
+        names = sorted(report["gates"].keys(), key=ORDER.index)
+        return tuple(_GATE.validate_python({"name": name, **report["gates"][name]}) for name in names)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtifactError(
+            f"the report of the gates can't be read: {' '.join(str(error).split())[:300]}",
+            hint="`freshet doctor` tells what is damaged; the next `freshet finetune` judges its model",
+        ) from None
 
 
 def exact_match(

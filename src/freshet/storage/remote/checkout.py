@@ -73,7 +73,7 @@ class Checkout:
         self._known, self._shared = {}, frozenset()
         with suppress(ArtifactError, TypeError):
             self._shared = frozenset(read_json(self.folder / SHARED))
-        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             content = json.loads((self.folder / STATE).read_text(encoding="utf-8"))
             self._known = {
                 path: (tuple(stamp), Entry(int(size), str(checksum)))
