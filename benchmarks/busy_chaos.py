@@ -80,30 +80,28 @@ class Chaos:
 
     Args:
         root: as `prepare` made it.
-        gap: seconds between two kills at random moments, on average.
     """
 
-    def __init__(self, root: Path, seed: int, gap: float) -> None:
+    def __init__(self, root: Path, seed: int) -> None:
         self.rng = random.Random(seed)
         self.found = Found()
         self.root, self.shop, self.notes = root, root / "shop", root / "notes.jsonl"
         self.services = Services(self.shop, self.notes, random.Random(seed + 1), self.found)
         slices = [str(path) for path in sorted(root.glob("new-*.parquet"))]
         self.town = Town(root, self.rng, slices, self.waiting, self.services.retire, self.mark)
-        self.operations: dict[str, int] = {}
-        self.gap, self.next_kill = gap, 0.0
+        self.lengths: dict[str, tuple[int, float]] = {}
 
     def mark(self) -> int:
         return self.notes.stat().st_size
 
     def step(self) -> None:
-        """One command until it has ended well, while somebody is killed now and then, it among others."""
+        """One command until it has ended well; it, servers and schedulers are killed on the way."""
         act = self.town.next()
         act.before()
         kills, end = 0, time.monotonic() + PATIENCE
         while True:
             process = self.begun(act, kills < LONGEST)
-            self.watched(process, end, kills < LONGEST)
+            self.watched(process, end)
             if process.code == -signal.SIGKILL:
                 kills += 1
                 if act.made is not None and act.made.exists():
@@ -114,17 +112,18 @@ class Chaos:
                 return self.found.bad("wedged", f"{act.words} did not end well: {process.said()[-600:]}")
 
     def begun(self, act: Act, mortal: bool) -> Process:
-        """The command; one in four will die at a change to a file, if it may."""
-        dies = mortal and self.rng.random() < 0.25
-        number = self.rng.randrange(self.operations.get(act.name, 40)) if dies else -1
-        return Process(self.shop, "command", [*act.words, "--json"], number)
+        """The command; if it may die, a third dies at a moment of its way, another at a change to a file."""
+        operations, seconds = self.lengths.get(act.name, (40, 0.5))
+        how = self.rng.choice(("moment", "change", "no")) if mortal else "no"
+        number = self.rng.randrange(operations) if how == "change" else -1
+        life = self.rng.uniform(0, seconds) if how == "moment" else float("inf")
+        return Process(self.shop, "command", [*act.words, "--json"], number, life)
 
-    def watched(self, process: Process, end: float, mortal: bool) -> None:
-        """Until it has ended: look after everything else, and kill at random moments."""
+    def watched(self, process: Process, end: float) -> None:
+        """Until it has ended, by itself or not."""
         while not process.ended():
-            if time.monotonic() > self.next_kill:
-                self.next_kill = time.monotonic() + self.rng.expovariate(1 / self.gap)
-                self.kill(process if mortal else None)
+            if process.outdated():
+                process.kill(group=self.rng.random() < 0.5)
             self.services.watch()
             if time.monotonic() > end and not process.ended():
                 self.found.bad("wedged", f"{process.words} does not end: {process.stack()}")
@@ -133,15 +132,6 @@ class Chaos:
             time.sleep(0.01)
         if process.code == -signal.SIGKILL:
             self.found.killed(process, process.note.read_text())
-
-    def kill(self, process: Process | None) -> None:
-        victim = self.rng.choices(("command", "server", "scheduler"), (5, 3, 2))[0]
-        if victim == "server":
-            self.services.kill_server()
-        elif victim == "scheduler":
-            self.services.kill_scheduler()
-        elif process is not None and not process.ended():
-            process.kill(group=self.rng.random() < 0.5)
 
     def judged(self, process: Process, act: Act, end: float) -> bool:
         """Whether the command is done, well or not."""
@@ -152,7 +142,7 @@ class Chaos:
         if code not in act.fine:
             self.found.bad("wrong", f"{act.words} ended with {code}: {said[-800:]}")
         if code == 0:
-            self.operations[act.name] = max(1, int(process.note.read_text() or 1))
+            self.lengths[act.name] = max(1, int(process.note.read_text() or 1)), max(0.05, process.used)
             act.then(next((found for found in documents(said) if found.get("command")), {}))
         return True
 
@@ -239,7 +229,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         root, steps = Path(folder), 0
         prepare(root)
-        chaos = Chaos(root, options.seed, options.gap)
+        chaos = Chaos(root, options.seed)
         try:
             while chaos.found.kills < options.kills:
                 chaos.step()
@@ -289,7 +279,7 @@ def arguments() -> argparse.Namespace:
     )
     made.add_argument("--every", type=int, default=10, help="commands between two looks at everything")
     made.add_argument("--scratch", type=Path, help="folder for the workspace; the system's by default")
-    return parse(made, kills=5, gap=1.0, every=4)
+    return parse(made, kills=5, every=4)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ AHEAD = timedelta(minutes=20)
 START = 300.0
 """Seconds within which a server must answer after its start, and children of who was killed must be gone."""
 
+LIFE = 1.5
+"""Seconds of processor time that a service lives, on average."""
+
 
 @dataclass
 class Found:
@@ -81,13 +84,14 @@ class Services:
 
     def _serve(self, number: int) -> Process:
         words = ["serve", "--port", str(self.ports[number]), "--no-auth", "--json"]
-        return Process(self.shop, f"server-{number}", words)
+        return Process(self.shop, f"server-{number}", words, life=self.rng.expovariate(1 / LIFE))
 
     def _schedule(self) -> Process:
         """A daemon, or what a cron job starts; half of them die at a change to a file."""
         words = ["schedule", "--json", *self.rng.choice(([], ["--once"]))]
-        kill_at = self.rng.randrange(250) if self.rng.random() < 0.5 else -1
-        return Process(self.shop, "scheduler", words, kill_at, _hurry)
+        if self.rng.random() < 0.5:
+            return Process(self.shop, "scheduler", words, self.rng.randrange(250), first=_hurry)
+        return Process(self.shop, "scheduler", words, life=self.rng.expovariate(1 / LIFE), first=_hurry)
 
     def _clients(self) -> tuple[int, int]:
         crowd = Crowd(
@@ -117,11 +121,18 @@ class Services:
         return None
 
     def watch(self) -> None:
-        """Start again what has ended; a server should not by itself."""
+        """Kill whose life is over, and start again what has ended; a server should not by itself."""
         for number, server in enumerate(self.servers):
+            if server.outdated() and _answers(self.ports[1 - number]):  # one at a time
+                server.kill(self.rng.random() < 0.5)
             if server.ended():
-                self.found.bad("wrong", f"a server ended with {server.code}: {server.said()[-600:]}")
+                if server.code == -signal.SIGKILL:
+                    self.found.killed(server, "moment")
+                else:
+                    self.found.bad("wrong", f"a server ended with {server.code}: {server.said()[-600:]}")
                 self.servers[number] = self._serve(number)
+        if self.scheduler.outdated():
+            self.scheduler.kill(self.rng.random() < 0.5)
         if self.scheduler.ended():
             code = self.scheduler.code
             if code == -signal.SIGKILL:
@@ -129,19 +140,6 @@ class Services:
             elif code not in (0, WAITS, BUSY):
                 self.found.bad("wrong", f"the scheduler ended with {code}: {self.scheduler.said()[-600:]}")
             self.scheduler = self._schedule()
-
-    def kill_scheduler(self) -> None:
-        """At whatever it is doing, unless it has just ended; `watch` starts another."""
-        self.scheduler.kill(self.rng.random() < 0.5)
-
-    def kill_server(self) -> None:
-        """One of the two, if the other one answers."""
-        number = self.rng.randrange(2)
-        if not _answers(self.ports[1 - number]) or self.servers[number].ended():
-            return
-        self.servers[number].kill(self.rng.random() < 0.5)
-        self.found.killed(self.servers[number], "moment")
-        self.servers[number] = self._serve(number)
 
     def retire(self, user: str) -> None:
         """Clients send nothing more of a user, and nothing is under way."""

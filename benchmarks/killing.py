@@ -123,12 +123,14 @@ class Process:
 
     Args:
         kill_at: the change to a file of the workspace before which it dies; -1 = none.
+        life: seconds of processor time, whatever else runs, after which it is to be killed.
         first: done in the process before it begins.
 
     Attributes:
         log: what it writes.
         note: the operation before which it died, or how many there were.
         code: its exit code; None while it runs.
+        used: seconds of processor time, once it has ended by itself.
         left: processes that it had started when it was killed, and when they had begun.
     """
 
@@ -138,14 +140,15 @@ class Process:
         name: str,
         words: list[str],
         kill_at: int = -1,
+        life: float = float("inf"),
         first: Callable[[], None] | None = None,
     ) -> None:
-        self.words = words
+        self.words, self.life = words, life
         self.log = space.parent / f"{name}.log"
         self.note = space.parent / f"{name}.note"
-        self.began = time.monotonic()
         self.code: int | None = None
         self.left: dict[int, str] = {}
+        self.used = 0.0
         self.log.write_text("")
         self.id = forked(lambda: self._run(space, kill_at, first), group=True)
         with suppress(OSError):  # whoever is first
@@ -169,9 +172,9 @@ class Process:
     def ended(self) -> bool:
         """Whether it has; then its exit code is known."""
         if self.code is None:
-            process, status = os.waitpid(self.id, os.WNOHANG)
+            process, status, used = os.wait4(self.id, os.WNOHANG)
             if process:
-                self.code = os.waitstatus_to_exitcode(status)
+                self.code, self.used = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
         return self.code is not None
 
     def wait(self, seconds: float) -> bool:
@@ -191,13 +194,16 @@ class Process:
         if self.code == -signal.SIGKILL:  # it has not ended by itself just now
             self.note.write_text("moment")
 
+    def outdated(self) -> bool:
+        """Whether its life is over."""
+        if self.code is not None or self.life == float("inf"):
+            return False
+        stat = _stat(str(self.id))
+        return bool(stat) and (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK") > self.life
+
     def outlived(self) -> bool:
         """Whether something that it had started is still there."""
         return any(_started(child) == start for child, start in self.left.items())
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
 
     def stack(self) -> str:
         """What it is doing now, and what it said before."""
