@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from freshet.core.errors import ArtifactError
+from freshet.core.types import SequenceWeights
 from freshet.stages import counts, evidence, inference, live, sequence
 from freshet.stages.table import Table
 from freshet.storage.sound_reading import sound
@@ -69,3 +71,21 @@ def test_arrays_of_a_table_that_do_not_go_together_are_named(tmp_path: Path) -> 
         store(**{name: array})
         with pytest.raises(ArtifactError, match="arrays of"):
             Table(tmp_path, 8)
+
+
+def test_a_table_of_fewer_interests_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "contexts.npy", np.full((9, 1), -1, np.int16))
+    np.save(tmp_path / "successors.npy", np.zeros((9, 4), np.int16))
+    for name in ("planner", "count", "fused"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((9, 4), np.float32))
+    with pytest.raises(ArtifactError, match="has 9 rows, 9 interests have 10 at least"):
+        Table(tmp_path, 9)
+
+
+@pytest.mark.parametrize("kind", ["complex64", "U8", "int32", ">f4"])
+def test_a_sequence_model_of_other_numbers_is_named(tmp_path: Path, kind: str) -> None:
+    for field in fields(SequenceWeights):
+        np.save(tmp_path / f"{field.name}.npy", np.zeros(3, np.float32))
+    np.save(tmp_path / "bias.npy", np.zeros(3, np.float32).astype(kind))
+    with pytest.raises(ArtifactError, match="bias is of"):
+        sequence.read(tmp_path)

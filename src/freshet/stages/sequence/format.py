@@ -23,6 +23,8 @@ def write(model: SequenceModel, folder: Path) -> None:
 def read(folder: Path) -> SequenceModel:
     """Read what `write` wrote."""
     names = [field.name for field in fields(SequenceWeights)]
-    return SequenceModel(
-        SequenceWeights(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in names))
-    )
+    arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in names}
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or not array.dtype.isnative:  # compiled functions take nothing else
+            raise ValueError(f"{name} is of {array.dtype}")
+    return SequenceModel(SequenceWeights(**arrays))
