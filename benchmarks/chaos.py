@@ -30,7 +30,6 @@ disk was unplugged.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import os
 import random
@@ -48,9 +47,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from killing import forked, said_to, waited, warm, watch
 from shared import parse, parser, tell
-
-os.environ["OMP_NUM_THREADS"] = "1"  # a process with threads could not be forked
 
 SETTINGS = """[events]
 files = ["../{events}.parquet"]
@@ -79,26 +77,13 @@ STAGES: dict[str, list[str]] = {
     "inference": ["refresh"],
     "publishing": ["refresh"],
 }
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
-OPERATIONS = ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
-ALWAYS = (
-    "freshet.cli.show",
-    "freshet.doctor",
-    "freshet.pipeline",
-    "freshet.simulator",
-    "freshet.wiring",
-    "pyarrow.dataset",
-    "scipy.optimize",
-    "scipy.sparse",
-    "scipy.special",
-)
 LOCAL = (
     "datasets",
     "transformers.models.qwen3.modeling_qwen3",
     "transformers.trainer",
     "trl.trainer.sft_trainer",
 )
-"""What a child would take seconds to import."""
+"""What a child that tunes a small transformer would take seconds to import."""
 LONGEST = 3
 """Kills in a row before a command may end."""
 WORKERS = 2
@@ -149,7 +134,7 @@ def main() -> None:
     options = arguments()
     start = time.monotonic()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-        _warm(options.planner)
+        warm(LOCAL if options.planner == "scratch" else ())
         tallies = chaos(Path(folder), options.kills, options.seed, options.planner)
     found = summary(tallies) | {
         "planner": options.planner,
@@ -293,25 +278,6 @@ def tree(root: Path) -> dict[str, bytes]:
     return found
 
 
-def forked(work: Callable[[], int]) -> int:
-    """Do the work in a child process with everything imported already; returns its id."""
-    sys.stderr.flush()
-    sys.stdout.flush()
-    process = os.fork()
-    if process:
-        return process
-    code = 70
-    try:
-        code = work()
-    finally:
-        os._exit(code)
-
-
-def waited(process: int) -> int:
-    """Exit code of a child; minus the signal that killed it."""
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-
 def asked(copy: Path, question: Callable[[], Any]) -> Any:
     """The answer of a child: this process must stay without threads, or it could not be forked."""
     into = copy.with_suffix(".answer")
@@ -343,9 +309,7 @@ def _run(space: Path, command: list[str], kill_at: int = -1, trace: Path | None 
     """The real command, in this (forked) process; it kills itself before a file operation."""
     from freshet.cli import app
 
-    log = os.open(space.with_suffix(".log"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    said_to(space.with_suffix(".log"))
     os.chdir(space)
     seen: list[tuple[str, str, float]] = []
     start = time.monotonic()
@@ -359,34 +323,11 @@ def _run(space: Path, command: list[str], kill_at: int = -1, trace: Path | None 
 
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(WORKERS)
-    _watch(space, happens)
+    watch(space, happens)
     code = app.run(command)
     if trace is not None:
         trace.write_text(json.dumps(seen[:-1]))
     return code
-
-
-def _watch(space: Path, happens: Callable[[str, str], None]) -> None:
-    """Tell of every change to the workspace's files right before it is made."""
-    ours = str(space)
-
-    def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event == "open" and isinstance(args[0], str) and isinstance(args[2], int) and args[2] & WRITES:
-            tell(event, args[0])
-        elif event in OPERATIONS:
-            tell(event, str(args[1] if event in ("os.rename", "os.link") else args[0]))
-
-    def tell(event: str, path: str) -> None:
-        whole = str(Path(path).absolute())
-        if whole.startswith(ours + "/"):
-            happens(event, whole[len(ours) :])
-
-    def fsync(handle: int, real: Callable[[int], None] = os.fsync) -> None:
-        happens("os.fsync", "")
-        real(handle)
-
-    os.fsync = fsync  # type: ignore[assignment]
-    sys.addaudithook(hook)
 
 
 def _read_all_the_time(space: Path, notes: Path) -> int:
@@ -442,12 +383,6 @@ def _generate(folder: Path) -> int:
         rows.filter(times < times.min() + (times.max() - times.min()) * 6 // 8), folder / "old.parquet"
     )
     return 0
-
-
-def _warm(planner: str) -> None:
-    """Import what takes seconds, so that children need not; run none of it, which would start threads."""
-    for name in (*ALWAYS, *(LOCAL if planner == "scratch" else ())):
-        importlib.import_module(name)
 
 
 def _log(space: Path) -> str:

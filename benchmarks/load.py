@@ -2,15 +2,20 @@
 
 `closed` keeps every connection busy: the next request leaves when the answer is there, which finds the
 highest rate. `paced` sends at fixed moments whatever the server does, and measures from the moment a request
-was due: a server that stalls is charged for those that had to wait (no coordinated omission).
+was due: a server that stalls is charged for those that had to wait (no coordinated omission). How late the
+generator itself sent them is told. It sleeps between two requests, and on a machine that it shares with the
+server it runs before everything else where it may (`SCHED_FIFO`): clients are elsewhere, and wait for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -22,9 +27,13 @@ Check = Callable[[int, int, bytes], None]
 
 @dataclass
 class Outcome:
-    """What came back: seconds of every answer; `wrong` counts statuses other than 200."""
+    """What came back: seconds of every answer; `wrong` counts statuses other than 200.
+
+    `late`: of a paced load, seconds from when each request was due to when it was sent.
+    """
 
     seconds: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
     took: float = 0.0
     wrong: int = 0
     broken: int = 0
@@ -72,6 +81,7 @@ class _Connection(asyncio.Protocol):
         self.check = check
         self.waiting: deque[tuple[int, float]] = deque()
         self.buffer = b""
+        self.asked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop has one of its own
@@ -85,6 +95,7 @@ class _Connection(asyncio.Protocol):
         if self.transport.is_closing():
             self.outcome.broken += 1
             return
+        self.asked = due
         self.waiting.append((number, due))
         self.transport.write(request)
 
@@ -147,20 +158,55 @@ async def paced(
     rate: float,
     connections: int = 32,
     check: Check | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> Outcome:
-    """`rate` requests per second at even distances, on the connection that has the fewest waiting."""
+    """`rate` requests per second at even distances, for `seconds` or until `stop` says so.
+
+    Each on a connection that has the fewest waiting, of these the one that rested longest: a server hangs up
+    on one that rests for seconds.
+    """
     outcome = Outcome()
+    loop = asyncio.get_running_loop()
     opened = await _open(port, connections, outcome, lambda _: None, check)
     begin = time.perf_counter()
-    for count in range(int(rate * seconds)):
-        due = begin + count / rate
-        while (wait := due - time.perf_counter()) > 0:
-            await asyncio.sleep(wait if wait > 0.002 else 0)
-        least = min(opened, key=lambda connection: len(connection.waiting))
+
+    def send(count: int, due: float) -> None:
+        outcome.late.append(time.perf_counter() - due)
+        least = min(opened, key=lambda connection: (len(connection.waiting), connection.asked))
         least.ask(count % len(requests), requests[count % len(requests)], due)
-    await _drained(opened)
+
+    def tick() -> None:  # in a thread: a loop's own timers are a millisecond late
+        with preferred():
+            for count in range(int(rate * seconds)):
+                due = begin + count / rate
+                time.sleep(max(0.0, due - time.perf_counter()))
+                if stop is not None and stop():
+                    return
+                loop.call_soon_threadsafe(send, count, due)
+
+    with preferred():
+        await asyncio.to_thread(tick)
+        await _drained(opened)
     outcome.took = time.perf_counter() - begin
     return outcome
+
+
+@contextmanager
+def preferred() -> Iterator[bool]:
+    """This thread runs before all others of the machine within the block, if it may; whether it does."""
+    before, switch = os.sched_getscheduler(0), sys.getswitchinterval()
+    try:
+        # what it starts is not preferred
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except PermissionError:
+        yield False
+        return
+    sys.setswitchinterval(0.0005)
+    try:
+        yield True
+    finally:
+        sys.setswitchinterval(switch)
+        os.sched_setscheduler(0, before, os.sched_param(0))
 
 
 async def _open(

@@ -164,3 +164,17 @@ def test_one_that_failed_is_tried_again_after_hours_and_one_that_was_stopped_at_
     monkeypatch.setattr(retention, "apply", real)
     retain_daily(ws, now + timedelta(minutes=361))
     assert [one.outcome for one in ws.ledger.records()] == ["failed", "failed", "done"]
+
+
+def test_what_runs_said_goes_by_its_age(tmp_path: Path) -> None:
+    """Also of a run whose record stays: its lines may name people."""
+    ws = open_workspace(shop(tmp_path, "runs_days = 30"))
+    with ws.run("import") as run:
+        run.say("note: user 'u1' has 269 of 4,038 events")
+    mine = tmp_path / "logs" / f"{run.record.id}.jsonl"
+    now = datetime.fromtimestamp(mine.stat().st_mtime, UTC)
+    assert apply(ws, now + timedelta(days=29)).runs == 0
+    assert mine.exists()
+    assert apply(ws, now + timedelta(days=31)).runs == 0
+    assert not mine.exists()
+    assert ws.ledger.get(run.record.id).outcome == "done"

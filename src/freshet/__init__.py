@@ -15,27 +15,16 @@ events + items
 `freshet.pipeline` reads like this list; each stage is a folder of `freshet.stages`.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
 
 if TYPE_CHECKING:
     from freshet.frame_import import import_events, import_items
     from freshet.frame_tables import tables
     from freshet.recommender import Recommender
+else:
+    __getattr__ = late(__name__)
 
 __version__ = "0.1.0"
 __all__ = ["Recommender", "__version__", "import_events", "import_items", "tables"]
-_PLACES = {
-    "Recommender": "recommender",
-    "import_events": "frame_import",
-    "import_items": "frame_import",
-    "tables": "frame_tables",
-}
-"""Where a name lives; imported when it is first asked for, since `freshet --help` needs none of them."""
-
-
-def __getattr__(name: str) -> Any:
-    """The public names, late."""
-    if name in _PLACES:
-        return getattr(import_module(f"freshet.{_PLACES[name]}"), name)
-    raise AttributeError(f"module 'freshet' has no attribute {name!r}")

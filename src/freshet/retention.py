@@ -17,6 +17,7 @@ from freshet.experiments.measurement import impression_files
 from freshet.stages.events import EventLog, first_day
 from freshet.stages.events.log_forgetting import drop_days
 from freshet.stages.events.refused_rows import QUARANTINE
+from freshet.storage import run_log
 from freshet.storage.ledger import Record
 from freshet.storage.secrets import PRIVACY, RECEIPTS
 from freshet.storage.workspace import Workspace
@@ -154,7 +155,10 @@ def _drop_files(folder: Path, days: int, now: datetime) -> int:
 
 
 def _drop_runs(ws: Workspace, days: int, now: datetime) -> int:
-    """Records that nobody waits for, and that tell of no artifact that is there; and old tracebacks."""
+    """Records that nobody waits for, and that tell of no artifact that is there; and old tracebacks.
+
+    What a run said goes by its own age, also of a run whose record stays.
+    """
     if not days:
         return 0
     oldest = now - timedelta(days=days)
@@ -167,6 +171,7 @@ def _drop_runs(ws: Workspace, days: int, now: datetime) -> int:
         if _ended(record) < oldest and record.outcome not in _OPEN and not _needed(ws, record):
             path.unlink(missing_ok=True)
             gone += 1
+    _drop_files(ws.root / run_log.FOLDER, days, now)
     for path in ws.ledger.folder.glob("error-*.txt"):
         if path.stat().st_mtime < oldest.timestamp():
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The only place that chooses backends from the configuration."""
+"""The only place that chooses backends from the configuration; of those it imports the chosen ones alone."""
 
 from __future__ import annotations
 
@@ -7,45 +7,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from freshet.backends.encoders.openai_encoder import OpenAIEncoder
-from freshet.backends.encoders.transformers_encoder import TransformersEncoder
-from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
 from freshet.backends.object_stores.source_objects import BucketObjects
-from freshet.backends.planners.batch.batch_service import Service
-from freshet.backends.planners.batch.batch_tuner import BatchTuner, service_of
-from freshet.backends.planners.batch.batches import Batches
-from freshet.backends.planners.endpoint.answer_store import AnswerStore
-from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
-from freshet.backends.planners.endpoint.spending import Spending
-from freshet.backends.planners.endpoint.token_tuner import TokenTuner
-from freshet.backends.planners.fake import FakeTuner
-from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
-from freshet.backends.planners.lora import LoraTuner
-from freshet.backends.planners.scratch import ScratchTuner
-from freshet.backends.planners.training_fit import Wishes
-from freshet.backends.planners.vllm_tuner import VllmTuner
-from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.masking import without_secret
 from freshet.core.ports import Encoder, SourceStore, Tuner, UserStore
+from freshet.core.time import Clock, system_clock
 from freshet.core.types import AsOf
-from freshet.serving import Clock, Recommender, ReleasePool, system_clock
-from freshet.serving.user_histories import remember
+from freshet.storage import rooms
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.user_ids import people_of, settle
 from freshet.storage.vector_cache import CachedEncoder
-from freshet.storage.workspace import Workspace
+from freshet.storage.workspace import Giving, Workspace
 from freshet.storage.workspace_format import check_readable
-from freshet.wiring_buckets import Followed, bucket_of
+from freshet.wiring_buckets import bucket_of
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
-from freshet.wiring_exports import deliveries_of
 from freshet.wiring_telemetry import trace_process
 from freshet.wiring_tracking import tell
+
+if TYPE_CHECKING:
+    from freshet.backends.planners.batch.batch_service import Service
+    from freshet.backends.planners.batch.batches import Batches
+    from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings
+    from freshet.backends.planners.endpoint.spending import Spending
+    from freshet.serving import Recommender
 
 SETTINGS = "freshet.toml"
 
@@ -73,9 +63,18 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         after=tell if config.tracking.used else None,
         bucket=bucket,
         executor=executor,
-        giving=deliveries_of(root, config),
+        giving=_giving(root, config),
         sources=sources(watching.say),
     )
+
+
+def _giving(root: Path, config: Config) -> Giving | None:
+    """Who gives releases to others; None where nobody wants them."""
+    if not config.export.to and not config.export.webhook:
+        return None
+    from freshet.wiring_exports import deliveries_of
+
+    return deliveries_of(root, config)
 
 
 def untrained(tuner: Tuner | None, config: Config) -> Tuner:
@@ -106,7 +105,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
 
     Nothing of it is ever published, and production never copies from it.
     """
-    root = ws.root / "replay" / "rooms" / str(start)
+    root = rooms.room(ws.root, str(start))
     make_folder(root)
     return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None, giving=None)
 
@@ -121,8 +120,12 @@ def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner 
     if planner.kind == "counts":
         return None
     if planner.kind == "fake":
+        from freshet.backends.planners.fake import FakeTuner
+
         return FakeTuner()
     if planner.kind == "scratch":
+        from freshet.backends.planners.scratch import ScratchTuner
+
         return ScratchTuner(beam=beam, device=planner.device)
     if planner.kind == "openai":
         return _endpoint_tuner(root, config, say)
@@ -131,6 +134,10 @@ def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner 
             '[planner] kind = "transformers" needs a model',
             hint="set [planner] model to the folder of a causal language model",
         )
+    from freshet.backends.planners.lora import LoraTuner
+    from freshet.backends.planners.training_fit import Wishes
+    from freshet.backends.planners.vllm_tuner import VllmTuner
+
     base = _checkpoint(root, planner.model)
     tuner = VllmTuner if planner.engine == "vllm" else LoraTuner
     tuning = config.tuning
@@ -140,6 +147,11 @@ def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner 
 
 def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner:
     """The tuner of a model behind a server: asked at once or in batches, fine-tuned there or not."""
+    from freshet.backends.planners.batch.batch_tuner import BatchTuner
+    from freshet.backends.planners.endpoint.endpoint_tuner import EndpointTuner
+    from freshet.backends.planners.endpoint.token_tuner import TokenTuner
+    from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
+
     planner, settings, spending = config.planner, _endpoint_settings(config), _spending(config)
     if planner.answers == "tokens":
         if config.tuning.hosted:
@@ -161,6 +173,8 @@ def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> T
 
 
 def _endpoint_settings(config: Config) -> EndpointSettings:
+    from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings
+
     planner = config.planner
     return EndpointSettings(
         planner.endpoint,
@@ -177,6 +191,8 @@ def _endpoint_settings(config: Config) -> EndpointSettings:
 
 def _spending(config: Config) -> Spending:
     """What a command may spend on a server."""
+    from freshet.backends.planners.endpoint.spending import Spending
+
     planner, prices = config.planner, config.prices
     return Spending(
         planner.max_tokens_per_run,
@@ -190,6 +206,9 @@ def _spending(config: Config) -> Spending:
 
 def open_batches(root: Path) -> Batches:
     """The batches of the workspace in a folder."""
+    from freshet.backends.planners.batch.batches import Batches
+    from freshet.backends.planners.endpoint.answer_store import AnswerStore
+
     return Batches(root, AnswerStore(root))
 
 
@@ -204,6 +223,8 @@ def batch_service(config: Config) -> Service:
             "[planner] batch is not set: nothing is asked in batches",
             hint='set batch = "openai", "gemini" or "anthropic" beside kind = "openai"',
         )
+    from freshet.backends.planners.batch.batch_tuner import service_of
+
     return service_of(config.planner.batch, _endpoint_settings(config))
 
 
@@ -216,9 +237,15 @@ def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:
     if config.encoder == "tfidf":
         return None
     if config.encoder == "wordllama":
+        from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
+
         return WordLlamaEncoder()
     if config.encoder == "transformers":
+        from freshet.backends.encoders.transformers_encoder import TransformersEncoder
+
         return TransformersEncoder(_checkpoint(root, config.model), config.batch_size)
+    from freshet.backends.encoders.openai_encoder import OpenAIEncoder
+
     return OpenAIEncoder(
         config.model, config.endpoint, config.api_key_env, config.batch_size, config.timeout_seconds
     )
@@ -241,6 +268,8 @@ def open_user_store(root: Path, config: Config) -> UserStore:
     """
     where = config.serving.state
     if where == "lmdb":
+        from freshet.backends.user_stores.lmdb_store import LmdbUserStore
+
         return LmdbUserStore(root / "state", config.serving.state_gb)
     if where.startswith(("redis://", "rediss://", "unix://")):
         return _redis(where)
@@ -316,6 +345,10 @@ def open_recommender(
         ArtifactError: a part of the release is missing or damaged.
         StateError: the user store can't be opened.
     """
+    from freshet.serving import Recommender, ReleasePool
+    from freshet.serving.user_histories import remember
+    from freshet.wiring_buckets import Followed
+
     ws = open_workspace(root, reporter)
     settle(root, ws.config.privacy, write=False)
     followed = None if ws.bucket is None else Followed(ws.bucket, ws.store)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from freshet.backends.alert_receivers.alertmanager_receiver import AlertmanagerReceiver
-from freshet.backends.alert_receivers.mail_receiver import MailReceiver, MailServer
-from freshet.backends.alert_receivers.webhook_receiver import WebhookReceiver
 from freshet.core.config import AlertsConfig
 from freshet.core.errors import FreshetError
 from freshet.core.ports import AlertReceiver
@@ -39,13 +36,19 @@ def receivers_of(config: AlertsConfig) -> list[AlertReceiver]:
     """Who is told of alerts, by `[alerts]`."""
     found: list[AlertReceiver] = []
     if config.alertmanager:
+        from freshet.backends.alert_receivers.alertmanager_receiver import AlertmanagerReceiver
+
         lasts = timedelta(minutes=max(MISSED * config.every_minutes, 60.0))
         found.append(AlertmanagerReceiver(config.alertmanager, config.timeout_seconds, lasts, config.link))
     if config.webhook:
+        from freshet.backends.alert_receivers.webhook_receiver import WebhookReceiver
+
         found.append(
             WebhookReceiver(config.webhook, config.webhook_secret_env, config.timeout_seconds, config.link)
         )
     if config.email_to:
+        from freshet.backends.alert_receivers.mail_receiver import MailReceiver, MailServer
+
         host, _, port = config.smtp.rpartition(":")
         server = MailServer(
             host.strip("[]"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from freshet.backends.user_stores import lmdb_records
 from freshet.backups import backup_index, making
 from freshet.core.errors import ArtifactError, ConfigError
 from freshet.core.types import user_number
+from freshet.scheduling.pausing import set_pause
 from freshet.stages.events import EventLog
-from freshet.storage import checksums
+from freshet.storage import checksums, run_log
 from freshet.storage.artifacts import Draft
 from freshet.storage.checksums import MANIFEST
 from freshet.storage.durable import read_json
@@ -44,6 +46,9 @@ def kept(planned: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Worksp
             offer = shop.recommend(user).interests[0]
             assert shop.record(user, offer.items[0].id if offer.items else "i1").status
     (ws.root / "runs" / "error-1.txt").write_text("user u1 was here")
+    set_pause(ws.root, True, "ann", "stocktaking", NOW)
+    with (ws.root / "logs" / "00001.jsonl").open("a") as log:
+        log.write('{"at": "2024-01-01T00:00:00+00:00", "text": "user u1 was here"}\n')
     return ws
 
 
@@ -61,7 +66,7 @@ def restore(source: Path, into: Path, keys: Path | None, id: str = "") -> backup
 
 
 def files(root: Path) -> dict[str, bytes]:
-    apart = (".backup", "backup", "state", "LEASE", ".drafts", "logs")
+    apart = (".backup", "backup", "state", "LEASE", ".drafts")
     return {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in sorted(root.rglob("*"))
@@ -301,3 +306,47 @@ def test_a_workspace_of_everything_comes_back_and_loses_who_was_forgotten(tmp_pa
     shutil.copytree(ws.root / "source", without.root / "source", dirs_exist_ok=True)
     pipeline.refresh(without, publish=True)
     assert [one for one in doctor.check(without).findings if one.damage] == []
+
+
+def test_two_copies_of_a_workspace_do_not_share_a_place(kept: Workspace, tmp_path: Path) -> None:
+    """Each has given its new users keys of its own, so the objects of one can't be read by the other."""
+    one = copied(kept, tmp_path / "one")
+    make(one, tmp_path / "first")
+    two = copied(one, tmp_path / "two")
+    make(two, tmp_path / "first")  # the same keys still
+    for ws in (one, two):
+        UserKeys(ws.root).of(np.array([4711], np.uint64))
+    made = make(one, tmp_path / "safe")
+    before = sorted((tmp_path / "safe").rglob("*"))
+    with pytest.raises(ArtifactError, match="two copies of one workspace") as refused:
+        make(two, tmp_path / "safe")
+    assert "a place of its own" in str(refused.value.hint)
+    assert sorted((tmp_path / "safe").rglob("*")) == before
+    with pytest.raises(ArtifactError, match="two copies of one workspace"):
+        restore(tmp_path / "safe", tmp_path / "again", two.root)
+    assert not (tmp_path / "again").exists()
+    assert restore(tmp_path / "safe", tmp_path / "again", one.root).backup == made.id
+
+
+def test_what_runs_said_comes_back_unless_it_may_tell_of_somebody_forgotten(
+    kept: Workspace, tmp_path: Path
+) -> None:
+    ws = copied(kept, tmp_path / "shop")
+    make(ws, tmp_path / "safe")
+    restore(tmp_path / "safe", tmp_path / "again", ws.root)
+    assert run_log.read_lines(tmp_path / "again", "00001") == run_log.read_lines(ws.root, "00001") != []
+    assert UserKeys(ws.root).drop(users(ws)[0])
+    lost = restore(tmp_path / "safe", tmp_path / "without", ws.root).lost_files
+    assert "logs/00001.jsonl" in lost
+    assert run_log.read_lines(tmp_path / "without", "00001") == []
+    make(ws, tmp_path / "safe", days=1)
+    restore(tmp_path / "safe", tmp_path / "later", ws.root)
+    assert run_log.read_lines(tmp_path / "later", "00001") == run_log.read_lines(ws.root, "00001")
+
+
+def test_a_state_in_redis_is_said_not_to_be_in_it(kept: Workspace, tmp_path: Path) -> None:
+    serving = kept.config.serving.model_copy(update={"state": "redis://localhost:6379/0"})
+    there = replace(kept, config=kept.config.model_copy(update={"serving": serving}))
+    assert make(kept, tmp_path / "safe").left_out == ()
+    [said] = make(there, tmp_path / "safe", days=1).left_out
+    assert "Redis" in said

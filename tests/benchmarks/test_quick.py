@@ -26,8 +26,10 @@ RUNNABLE = sorted(
 
 KEYS = {
     "backups": {"ratio", "rows_per_second_sealed", "rows_per_second_opened", "keys_found_seconds"},
+    "beside": {"note", "load", "sizes", "alone", "refresh", "schedule", "ratio_p99", "requests", "failed", "late_ms"},
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
+    "busy_chaos": {"kills", "lost", "twice", "corrupt", "found_again", "unanswered", "wedged", "wrong", "answered"},
     "cluster": {"simulated", "count", "inference", "planned"},
     "canary": {"note", "margin", "alpha", "canaries"},
     "cadence": {"note", "cost_in_hits", "worlds"},
@@ -63,6 +65,7 @@ KEYS = {
     "report_images": {"images"},
     "serving": {"rps", "constant_rps", "bare_rps", "ratio_vs_constant", "cpu_us", "p99_ms_half_load", "events_per_s", "failed", "swaps"},
     "serving_chaos": {"kills", "collect_kills", "acknowledged", "resent", "lost", "twice", "log_lost", "log_twice", "forgotten", "restart_s"},
+    "startup": {"simulated", "load", "rounds", "runs", "limits", "commands"},
     "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
     "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
     "tuning": {"simulated", "threads", "trainings", "told_ratio", "resume"},
@@ -134,6 +137,17 @@ def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
     assert found["kills"] == 6
     assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0)
     assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values()), found["stages"]
+
+
+def _busy_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Whatever is killed of a busy workspace, what was acknowledged stays, and people get their answers."""
+    bad = ("lost", "twice", "corrupt", "found_again", "unanswered", "wedged", "wrong")
+    assert {name: found[name] for name in bad} == dict.fromkeys(bad, 0), found["examples"]
+    assert found["kills"] >= 5
+    assert found["looks"] >= 1
+    assert found["restored"] >= 1
+    assert found["acknowledged"] > 100
+    assert found["answered"] > 20
 
 
 def _serving_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
@@ -262,6 +276,7 @@ def _tuning(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "endpoint": _endpoint,
+    "busy_chaos": _busy_chaos,
     "chaos": _chaos,
     "content": _content,
     "fuzz": _fuzz,

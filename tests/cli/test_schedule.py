@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,10 @@ def start(copy: Path, tmp_path: Path) -> Iterator[Start]:
     """Starts schedulers whose lines go into files; they are gone at the end."""
     started: list[subprocess.Popen[str]] = []
 
-    def begin(name: str) -> subprocess.Popen[str]:
+    def begin(name: str, command: str = "schedule") -> subprocess.Popen[str]:
         with (tmp_path / name).open("w") as out, (tmp_path / f"{name}.err").open("w") as err:
             process = subprocess.Popen(
-                [sys.executable, "-m", "freshet", "schedule", "-w", str(copy), "--json"],
+                [sys.executable, "-m", "freshet", command, "-w", str(copy), "--json"],
                 stdout=out,
                 stderr=err,
                 text=True,
@@ -105,6 +106,19 @@ def test_sigterm_stops_a_run_with_which_the_next_scheduler_goes_on(
     assert done.returncode == 0, done.stderr
     assert [one.outcome for one in Ledger(copy).records()] == ["failed", "done"]
     assert answered("schedule", "--status", "-w", copy)["jobs"][0]["state"] == "idle"
+
+
+@pytest.mark.parametrize("command", ["schedule", "run"])
+def test_what_runs_makes_way_with_all_its_threads(copy: Path, start: Start, command: str) -> None:
+    settings = copy / "freshet.toml"
+    settings.write_text(settings.read_text().replace("[schedule]\n", "[schedule]\nnice = 19\n"))
+    process = start("first", command)
+    wait_for(lambda: Ledger(copy).paths())
+    found = set()
+    for thread in Path(f"/proc/{process.pid}/task").iterdir():
+        with suppress(ProcessLookupError):  # some end meanwhile
+            found.add(os.getpriority(os.PRIO_PROCESS, int(thread.name)))
+    assert found == {19}
 
 
 def test_a_pause_by_name_and_what_it_holds_back(copy: Path) -> None:

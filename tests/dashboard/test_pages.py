@@ -10,7 +10,7 @@ from freshet import operations, pipeline
 from freshet.core.errors import FreshetError, GateFailed
 from freshet.core.types import AsOf
 from freshet.dashboard import live_run
-from freshet.stages.table import churn_gate
+from freshet.stages.table import churn_gate, crowd_gate
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 from tests.dashboard.conftest import CALM, settings_of
@@ -155,6 +155,27 @@ def test_a_halted_table_shows_what_would_change_and_is_rejected(
     assert "What changed most" in page
     visitor.send(f"reviews/{run}/reject", f"reviews/{run}", by="Ada", reason="not now")
     assert ws.ledger.get(run).outcome == "rejected"
+
+
+def test_a_table_whose_first_places_rest_on_new_users_shows_who_came_and_is_rejected(
+    copy: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed = crowd_gate.Resting("", 3, EVIL, 17, 12, 2517, 38, 2502, "2026-11-26", 2503)
+    monkeypatch.setattr(crowd_gate, "borne_out", lambda _: 1.0)
+    monkeypatch.setattr(crowd_gate, "resting", lambda *_: ([pushed], 41))
+    with pytest.raises(GateFailed):
+        pipeline.refresh(copy, THIRD, publish=True)
+    run = copy.ledger.records()[-1].id
+    visitor = Visitor(copy.root)
+    page = visitor.get(f"reviews/{run}").text
+    assert "new users alone brought there" in page
+    assert "users without an interest" in page
+    assert "2,502" in page
+    assert "2026-11-26: 2,503" in page
+    assert "What changed most" in page
+    assert "successors change at once" not in page
+    visitor.send(f"reviews/{run}/reject", f"reviews/{run}", by="Ada", reason="fake users")
+    assert copy.ledger.get(run).outcome == "rejected"
 
 
 def test_what_runs_and_people_say_acts_on_nobody(copy: Workspace) -> None:

@@ -27,7 +27,8 @@ class Visitor:
 
     def __init__(self, root: Path, open_scope: str = "admin", prefix: str = "", scheme: str = "http") -> None:
         self.root = root
-        self.app = make_app(WorkspaceView(root), Access(Keyring(root), Sessions(b"secret"), open_scope))
+        self.view = WorkspaceView(root)
+        self.app = make_app(self.view, Access(Keyring(root), Sessions(b"secret"), open_scope))
         self.headers = {"x-forwarded-prefix": prefix} if prefix else {}
         self.headers |= {"x-forwarded-proto": scheme}
         self.cookies = httpx.Cookies()

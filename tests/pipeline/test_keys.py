@@ -317,6 +317,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "schedule.retries": (1, WHEN),
     "schedule.retry_minutes": (1.0, WHEN),
     "schedule.gc_days": (7, WHEN),
+    "schedule.nice": (0, WHEN),
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),

@@ -13,7 +13,7 @@ import pytest
 from freshet import operations, pipeline, refresh_plan
 from freshet.backends.local_store import write_manifest
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
-from freshet.core.errors import ArtifactError, ConfigError, DiskFull, VerificationError
+from freshet.core.errors import ArtifactError, ConfigError, DiskFull, InputError, VerificationError
 from freshet.core.types import Interests
 from freshet.stages import interests
 from freshet.storage.artifacts import Draft
@@ -200,10 +200,28 @@ def test_a_publication_that_fails_leaves_the_old_release(
         patch.setattr(Releases, "point_to", no_space)
         with pytest.raises(DiskFull, match="is full"):
             pipeline.refresh(ws)
-    assert ws.ledger.records()[-1].outcome == "failed"
+    record = ws.ledger.records()[-1]
+    assert record.outcome == "failed"
+    assert record.message.startswith(f"the disk of {ws.root} is full")
+    assert "free some space" in record.message
     current = ws.releases.current()
     assert current is not None
     assert current.as_of == str(FIRST)
+
+
+def test_a_disk_that_is_full_while_a_file_is_read_is_not_told_as_a_bad_file(
+    counted: Workspace, tmp_path: Path
+) -> None:
+    ws = copied(counted, tmp_path / "ws")
+    met = InputError(
+        "events.csv can't be read: No space left on device", hint="check that the file is complete"
+    )
+    with pytest.raises(DiskFull), ws.run("import"):
+        raise met
+    told = ws.ledger.records()[-1].message
+    assert "the disk of" in told
+    assert "free some space" in told
+    assert "check that the file" not in told
     pipeline.refresh(ws)
     current = ws.releases.current()
     assert current is not None

@@ -34,6 +34,7 @@ def test_a_signature_of_others_is_refused(tmp_path: Path) -> None:
     path = keep(tmp_path / "theirs", sign(tmp_path / "theirs", CONTENT), "a")
     with pytest.raises(InputError, match="another workspace signed it"):
         verify(tmp_path / "ours", path)
+    assert not (tmp_path / "ours").exists()  # nothing but looked at
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", '{"signature": {}}', '{"signature": {"public_key": "?"}}'])
@@ -41,6 +42,15 @@ def test_what_is_no_receipt_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(InputError, match="is no receipt"):
         verify(tmp_path, tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", ["freshet.toml", "nothing.json"])
+def test_a_file_that_is_none_or_is_not_there_is_named(tmp_path: Path, name: str) -> None:
+    """`freshet doctor` can't help with a wrong name: the hint says where receipts are."""
+    (tmp_path / "freshet.toml").write_text("[events]")
+    with pytest.raises(InputError, match=rf"{name} is no receipt of forgetting: .*(damaged|not found)") as no:
+        verify(tmp_path, tmp_path / name)
+    assert "privacy/receipts/" in str(no.value.hint)
 
 
 def test_a_damaged_key_signs_nothing(tmp_path: Path) -> None:

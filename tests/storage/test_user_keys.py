@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from freshet.core.errors import ArtifactError
 from freshet.core.user_numbers import keys as numbers_of
+from freshet.storage import user_keys
 from freshet.storage.user_keys import PLACE, RECORD, UserKeys
 
 
@@ -107,3 +110,64 @@ def test_keys_are_their_owners_alone(tmp_path: Path) -> None:
     keys = UserKeys(tmp_path / "shop", tmp_path / "copy.bin")
     keys.of(numbers("ann"))
     assert keys.path.stat().st_mode & 0o777 == (tmp_path / "copy.bin").stat().st_mode & 0o777 == 0o600
+
+
+def two_copies(tmp_path: Path) -> tuple[Path, Path]:
+    """A workspace's keys of one user, and a copy of that workspace."""
+    UserKeys(tmp_path / "one").of(numbers("ann"))
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    return tmp_path / "one", tmp_path / "two"
+
+
+def test_two_copies_of_a_workspace_that_share_a_file_give_no_slot_twice(tmp_path: Path) -> None:
+    one, two = two_copies(tmp_path)
+    copy = tmp_path / "safe" / "keys.bin"
+    bob = UserKeys(one, copy).of(numbers("bob"))
+    both = UserKeys(two, copy).of(numbers("cyd", "bob"))
+    assert (bob.slots[0], both.slots[1]) == (1, 1)
+    assert (both.keys[1] == bob.keys[0]).all()
+    assert len({0, *both.slots.tolist()}) == 3
+
+
+def test_one_user_with_two_keys_in_one_slot_is_refused(tmp_path: Path) -> None:
+    """Both copies have seen the same new user: the slots agree on whom, and not on the key."""
+    one, two = two_copies(tmp_path)
+    UserKeys(one).of(numbers("bob"))
+    UserKeys(two).of(numbers("bob"))
+    before = [(root / PLACE).read_bytes() for root in (one, two)]
+    with pytest.raises(ArtifactError, match="gone apart: from number 1 on"):
+        UserKeys(one).adopt(two / PLACE)
+    with pytest.raises(ArtifactError, match="gone apart") as refused:
+        UserKeys(one, two / PLACE).of(numbers("cyd"))
+    assert "a folder of its own in [backup] keys" in str(refused.value.hint)
+    assert [(root / PLACE).read_bytes() for root in (one, two)] == before
+
+
+def test_marks_tell_two_copies_apart_and_not_who_was_dropped(tmp_path: Path) -> None:
+    one, two = two_copies(tmp_path)
+    UserKeys(one).of(numbers("bob"))
+    marks = UserKeys(one).marks()
+    UserKeys(one).compare(marks)
+    with pytest.raises(ArtifactError, match="older keys"):
+        UserKeys(two).compare(marks)
+    UserKeys(two).of(numbers("bob"))
+    with pytest.raises(ArtifactError, match=r"key 1 of .* two copies of one workspace"):
+        UserKeys(two).compare(marks)
+    UserKeys(one).drop("bob")
+    UserKeys(one).compare(marks)
+    for secret in UserKeys(one).at(np.array([0, 1])).keys:
+        assert secret.tobytes().hex() not in str(marks)
+
+
+def test_what_fails_in_the_workspace_is_not_blamed_on_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = UserKeys(tmp_path / "shop", tmp_path / "copy.bin")
+    keys.of(numbers("ann"))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(user_keys, "_append", full)
+    with pytest.raises(OSError, match="No space"):
+        keys.of(numbers("bob"))

@@ -54,7 +54,7 @@ KINDS = (
         "FreshetEventsStopped",
         "events_age",
         "warning",
-        "ask whoever delivers events; `freshet status` has the last",
+        "`freshet history` says whether runs import events; if they do, ask whoever delivers them",
     ),
     Kind("FreshetLiveEventsStopped", "live_age", "warning", "ask whether the shop still posts to /v1/events"),
     Kind(

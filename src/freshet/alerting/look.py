@@ -13,7 +13,7 @@ from freshet.core.errors import FreshetError
 from freshet.core.masking import masked
 from freshet.core.ports import AlertReceiver
 from freshet.core.types.alerts import Alert, Notice
-from freshet.inspect.service_levels import Live, ServiceLevels, service_levels
+from freshet.inspect.level_listing import Live, ServiceLevels, service_levels
 from freshet.storage.workspace import Workspace
 
 PATIENCE = 60.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from freshet.backups.contents import Kind
@@ -57,6 +57,7 @@ class BackupIndex:
         keys: `UserKeys.id` of what is encrypted in it; '' where nothing is.
         version: of Freshet.
         files: by path.
+        marks: `UserKeys.marks` of the keys; none in those of earlier versions.
     """
 
     id: str
@@ -65,6 +66,7 @@ class BackupIndex:
     keys: str
     version: str
     files: Mapping[str, Kept]
+    marks: Mapping[int, str] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         files = {
@@ -72,7 +74,8 @@ class BackupIndex:
             for path, one in sorted(self.files.items())
         }
         about = {name: getattr(self, name) for name in ("id", "made", "workspace", "keys", "version")}
-        return json.dumps({"format": FORMAT, **about, "files": files}, separators=(",", ":")).encode()
+        content = {"format": FORMAT, **about, "marks": dict(self.marks), "files": files}
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 def listed(store: ObjectStore) -> list[str]:
@@ -112,7 +115,8 @@ def read(store: ObjectStore, id: str, where: str) -> BackupIndex:
             for path, kept in content["files"].items()
         }
         about = {name: str(content[name]) for name in ("id", "made", "workspace", "keys", "version")}
-        return BackupIndex(**about, files=files)
+        marks = {int(slot): str(mark) for slot, mark in content.get("marks", {}).items()}
+        return BackupIndex(**about, files=files, marks=marks)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArtifactError(
             f"backup {id} at {where} is damaged: {type(error).__name__}: {error}",

@@ -10,6 +10,7 @@ from freshet.core.config import Config
 from freshet.core.errors import ArtifactError
 from freshet.stages import transitions
 from freshet.stages.events import snapshots
+from freshet.storage import run_log
 from freshet.storage.artifacts import Store
 from freshet.storage.remote.checkout import LOCAL, Checkout
 
@@ -20,13 +21,15 @@ NOTES = ".backup"
 FOLDERS = (
     "items", "interests", "assignments", "screens", "transitions", "models", "priors", "gates", "sequences",
     "texts", "content", "itemmodels", "rankers", "tables", "overlays", "user_rows", "feedback",
-    "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "experiments",
-    "batches", "hosted", "answers", "exports",
+    "runs", "logs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions",
+    "experiments", "batches", "hosted", "answers", "exports",
 )  # fmt: skip
-FILES = ("keys.json", "CURRENT", "FORMAT")
+FILES = ("keys.json", "CURRENT", "FORMAT", "PAUSED")
 """Beside those that end so."""
 _ENDS = (".toml", ".jinja")
 STATE = "state"
+LEFT_OUT = LOCAL - {run_log.FOLDER}
+"""Of the machine, and in no backup; what runs said is."""
 
 
 class Kind(StrEnum):
@@ -56,7 +59,7 @@ def kind_of(path: str) -> Kind:
         tables = {"events": Kind.EVENTS, "days": Kind.COUNTED, "impressions": Kind.SHOWN}
         if top in tables:
             return tables[top]
-    if top in MANY_USERS or top == "quarantine" or path.startswith("runs/error-"):
+    if top in (*MANY_USERS, "quarantine", run_log.FOLDER) or path.startswith("runs/error-"):
         return Kind.SHARED
     return Kind.STATE if top == STATE else Kind.PLAIN
 
@@ -65,7 +68,7 @@ def tops(root: Path, config: Config) -> list[str]:
     """Names in a workspace that are looked at: what Freshet writes there, and the files it is set up with."""
     found = [path.name for path in root.iterdir() if path.is_file() and path.name.endswith(_ENDS)]
     wanted = {*FOLDERS, *FILES, *found, _items(config).split("/")[0]} - {""}
-    return sorted(name for name in wanted - LOCAL - set(APART) if (root / name).exists())
+    return sorted(name for name in wanted - LEFT_OUT - set(APART) if (root / name).exists())
 
 
 def _items(config: Config) -> str:

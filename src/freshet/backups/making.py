@@ -44,6 +44,7 @@ class Made:
         keys: users that have a key.
         kept_apart: where keys and secrets are copied; '' = nowhere.
         tidied: earlier backups that were deleted.
+        left_out: what of the workspace lies elsewhere and is not in the backup, in words.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Made:
     keys: int
     kept_apart: str
     tidied: Tidied
+    left_out: tuple[str, ...] = ()
 
 
 def make(ws: Workspace, store: ObjectStore, place: str, keep: int, now: datetime, apart: str = "") -> Made:
@@ -66,7 +68,8 @@ def make(ws: Workspace, store: ObjectStore, place: str, keep: int, now: datetime
 
     Raises:
         Busy: a run is writing, and did not end within `ws.wait` seconds; or another backup is being made.
-        ArtifactError: a file of the workspace is damaged: no backup was made.
+        ArtifactError: a file of the workspace is damaged, or another copy of the workspace made the last
+            backup there: no backup was made.
         ConfigError: the place holds backups of another workspace.
         StoreUnreachable: the place can't be reached.
     """
@@ -85,16 +88,25 @@ def make(ws: Workspace, store: ObjectStore, place: str, keep: int, now: datetime
             files = sender.send(early=False)
             moment = now.astimezone(UTC)
             id = f"{moment:%Y%m%dT%H%M%S.%fZ}-{token_hex(3)}"  # two of one second are in order too
-            index = BackupIndex(
-                id, moment.isoformat(timespec="seconds"), ws.place, keys.id, __version__, files
-            )
+            made = moment.isoformat(timespec="seconds")
+            index = BackupIndex(id, made, ws.place, keys.id, __version__, files, keys.marks())
             if apart:
                 safekeeping.keep_apart(ws.root, safekeeping.copy_in(ws.root, apart).parent)
         if store.put_new(f"{backup_index.FOLDER}/{id}.json", index.encode()) is None:
             raise ConfigError(f"{place} has a backup {id} already", hint="run the command again")
         tidied = tidy(store, place, keep)
     size = sum(one.size for one in files.values())
-    return Made(id, len(files), size, sender.files, sender.bytes, len(keys), apart, tidied)
+    sent = sender.files, sender.bytes
+    return Made(id, len(files), size, *sent, len(keys), apart, tidied, _left_out(ws))
+
+
+def _left_out(ws: Workspace) -> tuple[str, ...]:
+    if ws.config.serving.state == "lmdb":
+        return ()
+    return (
+        "what serving remembers of users lies in a Redis server: back that up by its own means, and drop the "
+        "copies that hold somebody who was forgotten",
+    )
 
 
 def _last(store: ObjectStore, place: str, keys: UserKeys) -> dict[str, Kept]:
@@ -107,7 +119,10 @@ def _last(store: ObjectStore, place: str, keys: UserKeys) -> dict[str, Kept]:
             f"{place} holds backups of {last.workspace}, encrypted with other keys",
             hint="name another place: each workspace has its own",
         )
-    return dict(last.files) if last is not None else {}
+    if last is None:
+        return {}
+    keys.compare(last.marks)
+    return dict(last.files)
 
 
 @dataclass
@@ -136,7 +151,7 @@ class _Sender:
         """
         root = self.ws.root
         self._sums.clear()  # a manifest may have been written anew since the early pass
-        checkout = Checkout(root, root / NOTES)
+        checkout = Checkout(root, root / NOTES, contents.LEFT_OUT)
         checkout.load()
         names = contents.tops(root, self.ws.config)
         paths = (

@@ -111,6 +111,7 @@ def _keys(index: BackupIndex, kept_apart: Path | None, draft: Path) -> UserKeys:
             f"the keys in {kept_apart} are not those of this backup, which was made of {index.workspace}",
             hint="name the keys of that workspace: --keys",
         )
+    keys.compare(index.marks)
     return keys
 
 

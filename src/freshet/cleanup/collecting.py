@@ -28,9 +28,10 @@ from freshet.doctor.source_checks import find_events
 from freshet.stages.events import pruning
 from freshet.storage import vector_cache
 from freshet.storage.durable import make_folder, sync
-from freshet.storage.ledger import Run
+from freshet.storage.ledger import Record, Run
 from freshet.storage.manifests import TextsManifest
 from freshet.storage.releases import DELETED
+from freshet.storage.rooms import rooms
 from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
 
 COMMAND = "gc"
@@ -39,7 +40,6 @@ RELEASES, STUDY_DAYS = 5, 30
 """What stays by default: releases before the current one, and days since somebody touched a study."""
 DAY = 24 * 3600.0
 STUDIES = ("cadence", "drift")
-ROOMS = Path("replay", "rooms")
 _PRUNED_HOURS = 24.0
 """Whoever has begun to read an earlier state of the log is through with it then."""
 
@@ -135,15 +135,22 @@ def collect_when_due(ws: Workspace, now: datetime) -> Collected | None:
     if not days:
         return None
     since = (now - timedelta(days=days)).astimezone(UTC).isoformat(timespec="seconds")
-    for record in reversed(ws.ledger.records()):
-        if record.started <= since:
+    for path in reversed(ws.ledger.paths()):
+        started, collected, failed = ws.ledger.digest(path, _as_collection)
+        if started <= since:
             break
-        failed = record.failed_since(now - retention.AGAIN)
-        if record.command == COMMAND and (record.outcome == "done" or failed):
+        if collected or (failed is not None and failed >= now - retention.AGAIN):
             return None
     with suppress(Busy):
         return collect_garbage(ws, RELEASES, STUDY_DAYS, now)
     return None
+
+
+def _as_collection(record: Record) -> tuple[str, bool, datetime | None]:
+    """When a run began (ISO), whether it cleaned up, and when it began if it failed to."""
+    mine, began = record.command == COMMAND, datetime.fromisoformat(record.started)
+    failed = began if mine and record.failed_since(began) else None
+    return record.started, mine and record.outcome == "done", failed
 
 
 def _garbage(ws: Workspace, kept: Kept, study_days: int, mine: str) -> Iterator[Garbage]:
@@ -156,9 +163,8 @@ def _garbage(ws: Workspace, kept: Kept, study_days: int, mine: str) -> Iterator[
         for version in ws.store.versions(kind):
             if (kind, version) not in kept.artifacts:
                 yield Garbage(kind, f"{kind}/{version}", *_artifact(ws, kind, version))
-    rooms = sorted((root / ROOMS).glob("*"))
     studies = [path for name in STUDIES for path in sorted((root / name).glob("*"))]
-    for what, paths in (("replays", rooms), ("studies", studies), ("trainings", [root / TRAININGS])):
+    for what, paths in (("replays", rooms(root)), ("studies", studies), ("trainings", [root / TRAININGS])):
         for path in paths:
             if path.exists() and _touched(path) < old:
                 yield _folder(what, root, path)

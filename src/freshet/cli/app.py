@@ -22,6 +22,7 @@ import typer
 from freshet import __version__
 from freshet.cli.commands import app
 from freshet.cli.options import Call
+from freshet.core import priority
 from freshet.core.errors import FreshetError
 from freshet.core.escaping import json_text, visible
 from freshet.storage.durable import write_text
@@ -70,6 +71,7 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    priority.permit()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what its encoding doesn't have is shown as an escape
             stream.reconfigure(errors="backslashreplace")

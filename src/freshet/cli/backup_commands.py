@@ -34,7 +34,7 @@ def backup(
     from freshet import backups
     from freshet.wiring_backups import backup_place, configured_place
 
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         settings = ws.config.backup
         place = configured_place(ws, to)
         most = settings.keep if keep is None else keep
@@ -56,6 +56,9 @@ def backup(
                 "restored. Set [backup] keys to a folder on another disk",
                 soft_wrap=True,
             )
+
+        for one in made.left_out:
+            console.print(f"not in it: {one}", soft_wrap=True)
 
     answer(document("backup", {"to": place, **asdict(made)}), as_json, show)
 
@@ -97,7 +100,7 @@ def restore(
         if restored.lost_files:
             console.print(
                 f"not restored, since they told of a forgotten user among others: "
-                f"{len(restored.lost_files):,} files (rows of single users, refused rows, error logs)"
+                f"{len(restored.lost_files):,} files (rows of single users, refused rows, logs)"
             )
         console.print(f"next: freshet doctor -w {target}", soft_wrap=True)
 

@@ -21,7 +21,7 @@ from freshet.cli.options import (
     answer,
     remember_workspace,
 )
-from freshet.core.errors import GateFailed, MissingExtra
+from freshet.core.errors import GateFailed, MissingExtra, NotServing
 from freshet.core.urls import location
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a demo went through; `visit` is None where the service is not installed."""
+    """What a demo went through; `visit` is None where the service is not installed, or did not answer."""
 
     folder: Path
     simulated: bool
@@ -151,8 +151,8 @@ def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | Non
     engaged = [items[interest.id][0] for interest in explained.asked]
     try:
         return demo_visit.visit(ws.root, engaged)
-    except MissingExtra as missing:
-        screen.say(f"{missing.message}: {missing.hint}")
+    except (MissingExtra, NotServing) as error:  # releases and report are there all the same
+        screen.say(f"{error.message}: {error.hint}")
         return None
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 INTERESTS, ITEMS = 3, 3
+PATIENCE = 180.0
+"""Seconds for an answer, the first one of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def visit(folder: Path, items: Sequence[str]) -> Visit:
 
     Raises:
         MissingExtra: the service is not installed.
-        NotServing: it did not come up.
+        NotServing: it did not come up, or did not answer.
     """
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
@@ -82,7 +84,13 @@ def _service(folder: Path) -> Iterator[str]:
 
 def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:
     body, kind = json.dumps(content).encode(), {"Content-Type": "application/json"}
-    with urlopen(Request(url, body, kind), timeout=30) as reply:
-        found = json.load(reply)
+    try:
+        with urlopen(Request(url, body, kind), timeout=PATIENCE) as reply:
+            found = json.load(reply)
+    except OSError as error:
+        raise NotServing(
+            f"the service did not answer within {PATIENCE:.0f} s: {error}",
+            hint="the first question with an explanation opens the model, which takes long on a busy machine",
+        ) from None
     assert isinstance(found, dict)
     return found

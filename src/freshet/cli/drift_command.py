@@ -63,7 +63,7 @@ def drift(
         limit,
         seed,
     )
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         found, page = _measured(ws, options, parse_moment(as_of))
     lines = [*found["answer"], f"wrote {page}"]
     content = document("drift", {**found, "page": page})

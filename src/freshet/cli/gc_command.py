@@ -34,7 +34,7 @@ def gc(
     """Delete artifacts that no release, run or experiment needs, old releases, leftovers of dead runs."""
     from freshet.cleanup import collect_garbage
 
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         found = collect_garbage(ws, releases, study_days, datetime.now(UTC), dry_run=dry_run)
 
     def show(console: Console) -> None:

@@ -27,14 +27,16 @@ def interests(
     as_json: AsJson = False,
 ) -> None:
     """List the interests, formed first if there are none."""
-    from freshet import inspect, operations
+    from freshet import inspect
     from freshet.cli import show_inspect
 
     at = parse_moment(as_of)
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
+            from freshet import operations
+
             record, known = operations.form_interests(ws, at, rebuild)
             version, made_by = known.interests_version, record.id
         listed = inspect.listing(ws, version)

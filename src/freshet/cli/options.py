@@ -140,13 +140,21 @@ Kind = Annotated[str, typer.Option("--planner", metavar="KIND", help="scratch, c
 
 
 @contextmanager
-def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
-    """Open a workspace with a reporter on stderr; `wait` seconds for another run to end."""
+def opened(workspace: Path, wait: float = 0.0, *, makes_way: bool = False) -> Iterator[Workspace]:
+    """Open a workspace with a reporter on stderr; `wait` seconds for another run to end.
+
+    Args:
+        makes_way: this process works for long, and leaves processors to others by `[schedule] nice`.
+    """
     from freshet.cli.screen import Screen
+    from freshet.core.priority import make_way
     from freshet.wiring import open_workspace
 
     with Screen() as screen:
-        yield replace(open_workspace(workspace, screen), wait=wait)
+        ws = replace(open_workspace(workspace, screen), wait=wait)
+        if makes_way:
+            make_way(ws.config.schedule.nice)
+        yield ws
 
 
 @contextmanager

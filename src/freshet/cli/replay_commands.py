@@ -63,7 +63,7 @@ def replay(
     from freshet.cli import show_replay
 
     options = ReplayOptions.parse(every, tune_every, start, end, limit, seed, horizon, arms, shares)
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         plan = planned(ws, options)
         if dry_run:
             foreseen = document("replay-plan", dry(ws, plan))
@@ -97,7 +97,7 @@ def cadence(
     from freshet.cli import show_replay
 
     options = ReplayOptions.parse(every, tune_every, start, end, limit, seed)
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         found, page = _recommended(ws, planned(ws, options), margin / 100)
     content = document("cadence", {**found, "page": page})
     answer(content, as_json, lambda console: show_replay.cadence(console, found, page))

@@ -128,8 +128,9 @@ def rolled(ws: Workspace, plan: Plan, frames: Path) -> Rolled:
 
     sandbox = open_sandbox(ws, plan.start)
     origins = roll(sandbox, plan)
-    results = Results.of(origins)
-    results.write(frames)
+    with sandbox.hold("replay"):  # what is read is written before anybody is forgotten
+        results = Results.of(origins)
+        results.write(frames)
     percent = 100.0 if plan.learners is None else plan.learners.percent
     learned = learned_over(origins)
     share = Share(percent, results.judged, **learned)

@@ -42,7 +42,7 @@ def run(
     from freshet import pipeline
 
     at = parse_moment(as_of)
-    with opened(workspace, wait) as ws, user_store(ws) as users:
+    with opened(workspace, wait, makes_way=True) as ws, user_store(ws) as users:
         record = pipeline.run(ws, datetime.now(UTC), at, publish, users)
         _answer(ws, "run", record, as_json)
 
@@ -52,7 +52,7 @@ def finetune(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_
     from freshet import pipeline
 
     at = parse_moment(as_of)
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         _answer(ws, "finetune", pipeline.finetune(ws, at), as_json)
 
 
@@ -72,7 +72,7 @@ def refresh(
     if dry_run and publish:
         raise ConfigError("--dry-run publishes nothing, so --publish can't go with it", hint="leave one out")
     at = parse_moment(as_of)
-    with opened(workspace, wait) as ws, user_store(ws) as users:
+    with opened(workspace, wait, makes_way=True) as ws, user_store(ws) as users:
         today = datetime.now(UTC) if users is not None else None
         if dry_run:
             record = refresh_plan.plan(ws, at, today)
@@ -108,7 +108,7 @@ def ranker(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_js
     from freshet import operations
 
     at = parse_moment(as_of)
-    with opened(workspace, wait) as ws, user_store(ws) as users:
+    with opened(workspace, wait, makes_way=True) as ws, user_store(ws) as users:
         today = datetime.now(UTC) if users is not None else None
         record, trained = operations.rank_items(ws, at, today)
     evaluation = trained.manifest["judged"]

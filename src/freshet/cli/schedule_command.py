@@ -76,6 +76,7 @@ def upkeep() -> dict[str, Callable[[Workspace, datetime], object]]:
 
 def _run(workspace: Path, once: bool, as_json: bool) -> None:
     from freshet.cli.screen import Screen
+    from freshet.core.priority import make_way
     from freshet.scheduling.scheduled_commands import commands
     from freshet.scheduling.scheduler import Decision, Scheduler, Stopped
     from freshet.wiring import open_workspace
@@ -83,8 +84,14 @@ def _run(workspace: Path, once: bool, as_json: bool) -> None:
 
     tell = _teller(as_json)
     with Screen() as screen:
+
+        def looked_at() -> Workspace:
+            ws = open_workspace(check_out(workspace), screen)
+            make_way(ws.config.schedule.nice)
+            return ws
+
         scheduler = Scheduler(
-            lambda: open_workspace(check_out(workspace), screen),
+            looked_at,
             commands(user_store),
             utc_now,
             time.sleep,

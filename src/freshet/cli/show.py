@@ -39,12 +39,21 @@ def ended(console: Console, record: Record, drives: Drives | None) -> None:
     steps(console, record)
     if drives is not None:
         weights(console, drives)
-    made = f"release {record.release} serves" if record.release is not None else "nothing was published"
     line(
         console,
-        f"run {record.id} {record.outcome}: {made}; {record.seconds:.0f} s, "
+        f"run {record.id} {record.outcome}: {_published(record)}; {record.seconds:.0f} s, "
         f"{record.money:.4f} {record.currency}",
     )
+
+
+def _published(record: Record) -> str:
+    """Whom what a run made serves."""
+    if record.release is not None:
+        return f"release {record.release} serves"
+    tried = next((step.details for step in record.steps if step.name == "canary" and step.details), None)
+    if tried is None:
+        return "nothing was published"
+    return f"release {tried['release']} serves {tried['share']:.1%} of the users first"
 
 
 def run(console: Console, record: Record, outcome: str) -> None:
@@ -194,7 +203,7 @@ def cost_of_two(console: Console, first: Record, second: Record) -> None:
 
 def rolled_back(console: Console, release: Release, before: int | None) -> None:
     """Which release serves now."""
-    left = f" instead of {before}" if before is not None else ""
+    left = f" instead of {before}" if before not in (None, release.number) else ""
     line(console, f"release {release.number} as of {release.as_of} serves{left}")
 
 

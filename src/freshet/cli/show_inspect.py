@@ -13,7 +13,7 @@ from freshet.cli.show import gates, line, table, weights
 from freshet.cli.show_schedule import by_itself
 
 if TYPE_CHECKING:
-    from freshet.exports.deliveries import WebhookLine
+    from freshet.exports.delivery_lines import WebhookLine
     from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, ScheduleView, Status
     from freshet.inspect.release_view import Named
 
@@ -154,6 +154,8 @@ def status(console: Console, workspace: str, state: Status, view: ScheduleView) 
             f"release {trial.release} serves {trial.share:.1%} of the users since {trial.since}, "
             f"until {trial.until} at the latest: then everybody, unless it does harm",
         )
+    if state.screen is not None and state.screen.held_back:
+        line(console, f"screen: {state.screen.sentence}")
     for due in state.due:
         line(console, f"due: {due.path}, {due.why}")
     if not state.due:

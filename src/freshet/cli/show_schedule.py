@@ -61,8 +61,10 @@ def by_itself(console: Console, found: ScheduleView) -> None:
 
 def pause(console: Console, said: Pause) -> None:
     """A pause, or its end."""
-    done = "begins nothing" if said.on else "goes on with what is due"
-    line(console, f"`freshet schedule` {done}, by {said.by} since {said.since}")
+    if said.on:
+        line(console, f"`freshet schedule` begins nothing: {said}")
+    else:
+        line(console, f"`freshet schedule` goes on with what is due: {said.by} ended the pause")
 
 
 def forecast(console: Console, found: Sequence[Planned], currency: str) -> None:

@@ -71,7 +71,7 @@ def import_files(
     if column:
         raise ConfigError("--column is for --impressions", hint="of events, [events.columns] names them")
     sources = [location(file) for file in files or []]
-    with opened(workspace, wait) as opened_ws:
+    with opened(workspace, wait, makes_way=True) as opened_ws:
         ws = layout_option.with_layout(opened_ws, layout)
         record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
@@ -85,7 +85,7 @@ def _import_impressions(
     from freshet.experiments.measurement.foreign_rows import ColumnNames
 
     names = ColumnNames.of(columns)
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         record, reports = operations.import_impressions(ws, files, names, datetime.now(UTC))
     content = document("import", {"run": record.id, "impressions": [asdict(report) for report in reports]})
     answer(content, as_json, lambda console: show.impressions(console, reports))
@@ -123,7 +123,7 @@ def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -
     from freshet import operations
     from freshet.cli import show
 
-    with opened(workspace, wait) as ws, user_store(ws) as users:
+    with opened(workspace, wait, makes_way=True) as ws, user_store(ws) as users:
         if users is None:
             raise NotServing(
                 f"{ws.root} has never been served: there is nothing to collect",
@@ -146,7 +146,7 @@ def doctor(
     from freshet import doctor as doctors
     from freshet.cli import show
 
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait, makes_way=True) as ws:
         result = doctors.check(ws, repair)
     answer(_checked(result), as_json, lambda console: show.checked(console, result, repair))
     if not result.healthy:

@@ -6,6 +6,8 @@ days since 1970.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,6 +18,15 @@ SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 def utc_now() -> datetime:
     """The current time, with its zone."""
     return datetime.now(UTC)
+
+
+Clock = Callable[[], int]
+"""Microseconds since 1970 (UTC), now; a simulated world has its own."""
+
+
+def system_clock() -> int:
+    """Microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1000
 
 
 EPOCH = date(1970, 1, 1)

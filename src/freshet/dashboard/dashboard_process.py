@@ -17,6 +17,7 @@ import uvicorn
 
 from freshet.dashboard.dashboard_app import Access, make_app
 from freshet.dashboard.sessions import Sessions
+from freshet.dashboard.warming import keep_warm
 from freshet.dashboard.workspace_view import WorkspaceView
 from freshet.http.api_keys import Keyring
 from freshet.http.companion import DashboardSettings
@@ -40,8 +41,10 @@ def main() -> None:
     access = Access(
         Keyring(root, off=settings.no_auth), Sessions(settings.secret.encode()), settings.open_scope
     )
+    view = WorkspaceView(root)
+    threading.Thread(target=keep_warm, args=(view, threading.Event()), name="warming", daemon=True).start()
     uvicorn.run(
-        make_app(WorkspaceView(root), access),
+        make_app(view, access),
         uds=settings.socket,
         http="h11",
         ws="none",

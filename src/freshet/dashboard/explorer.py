@@ -105,6 +105,12 @@ class Explorer:
         self._recommender: Recommender | None = None
         self._looking, self._previewing = threading.Lock(), threading.Lock()
 
+    @property
+    def opened(self) -> int | None:
+        """The number of the release that pages look at; None before the first look."""
+        view = self._view
+        return None if view is None else view.number
+
     def release(self) -> ReleaseView:
         """The release that serves.
 

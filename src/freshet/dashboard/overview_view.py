@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from freshet import inspect
+from freshet.alerting.catalogue import KINDS
 from freshet.core.errors import ArtifactError, FreshetError
+from freshet.inspect.level_listing import service_levels
 from freshet.inspect.service_level import ServiceLevel, State
-from freshet.inspect.service_levels import service_levels
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 
@@ -51,12 +53,21 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A level as a line: its word and tone, the sentence, the page that tells more ('' = none)."""
+    """A level as a line.
+
+    Attributes:
+        word, tone, sentence: how it stands.
+        link: the page that tells more, '' = none; `to`: what the page is called.
+        first: what to do first where an alert is raised, and `alert`, its name in the runbook; '' = nothing.
+    """
 
     word: str
     tone: str
     sentence: str
     link: str
+    to: str = ""
+    first: str = ""
+    alert: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,42 +138,79 @@ def verdict(levels: Sequence[ServiceLevel]) -> Verdict:
     if not ranked:
         return Verdict("not known", "", "Nothing is measured.")
     word, tone = WORDS[ranked[0].state]
-    reasons = tuple(
-        Reason(_state_word(one.state), WORDS[one.state][1], one.sentence, LINKS.get(one.name, ""))
-        for one in ranked
-    )
+    reasons = tuple(_reason(one) for one in ranked)
     bad = [one for one in ranked if one.state in ("breach", "warn")]
     sentence = _sentence(bad[0].sentence) if bad else "Every promise is kept."
     return Verdict(word, tone, sentence, reasons)
 
 
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What a run cost; whether it `released`, and has `steps`, without which it is none of a list's."""
+
+    started: str
+    command: str
+    money: float
+    seconds: float
+    tokens: int
+    steps: bool
+    released: bool
+
+    @classmethod
+    def of(cls, record: Record) -> _Cost:
+        return cls(
+            record.started,
+            record.command.split()[0],
+            record.money,
+            record.seconds,
+            sum(step.tokens for step in record.steps),
+            bool(record.steps),
+            record.release is not None and record.outcome == "done",
+        )
+
+
+def _reason(level: ServiceLevel) -> Reason:
+    """A level, with the first thing to do where it raises an alert: for newcomers."""
+    to = link = LINKS.get(level.name, "")
+    if level.run:
+        link = f"{link}/{level.run}"
+        to = f"{'review' if level.name == 'review' else 'run'} {level.run}"
+    kind = next((one for one in KINDS if one.level == level.name and level.state in one.states), None)
+    shown = Reason(_state_word(level.state), WORDS[level.state][1], level.sentence, link, to)
+    if kind is None:
+        return shown
+    return replace(shown, first=kind.first.replace("RUN", level.run or "RUN"), alert=kind.name)
+
+
 def costs(ws: Workspace, now: datetime) -> Costs:
     """What runs cost, by the ledger; a damaged record is counted, and left out."""
     since = (now - timedelta(days=DAYS)).isoformat()
-    sums: dict[str, list[Record]] = defaultdict(list)
-    last, currency, damaged = None, ws.config.prices.currency, 0
+    sums: dict[str, list[_Cost]] = defaultdict(list)
+    last: Path | None = None
+    currency, damaged = ws.config.prices.currency, 0
     for path in ws.ledger.paths():
         try:
-            record = ws.ledger.get(path.stem)
+            one = ws.ledger.digest(path, _Cost.of)
         except ArtifactError:
             damaged += 1
             continue
-        if record.release is not None and record.outcome == "done":
-            last = record
-        if record.started >= since and record.steps:
-            sums[record.command.split()[0]].append(record)
+        if one.released:
+            last = path
+        if one.started >= since and one.steps:
+            sums[one.command].append(one)
     spent = [
         Spent(
             command,
-            len(records),
-            sum(one.money for one in records),
-            sum(one.seconds for one in records),
-            sum(step.tokens for one in records for step in one.steps),
+            len(found),
+            sum(one.money for one in found),
+            sum(one.seconds for one in found),
+            sum(one.tokens for one in found),
         )
-        for command, records in sums.items()
+        for command, found in sums.items()
     ]
     spent.sort(key=lambda one: (-one.money, -one.seconds))
-    return Costs(tuple(spent), sum(one.money for one in spent), currency, last, damaged)
+    record = None if last is None else ws.ledger.get(last.stem)
+    return Costs(tuple(spent), sum(one.money for one in spent), currency, record, damaged)
 
 
 def place_of_planner(ws: Workspace) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -10,7 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 
+from freshet.core.escaping import visible
 from freshet.report import page_template
 from freshet.report.formatting import money
 
@@ -37,7 +40,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._templates = page_template.templates(FOLDER)
-        for show in (ago, moment, cost):
+        for show in (ago, moment, cost, told):
             self._templates.filters[show.__name__] = show
         self._templates.globals["stamp"] = stamp
 
@@ -72,6 +75,15 @@ def ago(text: str, now: datetime) -> str:
             count = int(passed // seconds)
             return f"{count:,} {unit}{'s' if count > 1 else ''} ago"
     return "just now" if passed > -60 else "in the future"
+
+
+def told(text: str) -> Markup:
+    """A message on a page: what stands between backticks as code, its lines one after another."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    parts = re.split(r"`([^`]+)`", visible("; ".join(lines)))
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
 
 
 def cost(value: float, currency: str) -> str:

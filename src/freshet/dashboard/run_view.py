@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def run_view(ws: Workspace, record: Record) -> RunView:
         TONES.get(outcome, ""),
         message,
         hint.strip(),
-        advice(record, outcome),
+        advice(record, outcome, place_of(ws), ws.releases.pointer()),
         _decisions(ws, record.id),
         tuple(lines[-SHOWN:]),
         max(0, len(lines) - SHOWN),
@@ -128,29 +129,40 @@ def run_rows(ws: Workspace, paths: Sequence[Path]) -> list[RunRow]:
     return rows
 
 
-def advice(record: Record, outcome: str) -> Advice:
-    """What somebody on call does about a run that ended so."""
-    again = record.command.split()[0] if record.command else "run"
+def place_of(ws: Workspace) -> str:
+    """What `-w` of a command is given for a workspace, from any folder."""
+    return str(ws.bucket.url if ws.bucket else ws.root.resolve())
+
+
+def advice(record: Record, outcome: str, place: str, serves: int | None) -> Advice:
+    """What somebody on call does about a run that ended so.
+
+    Args:
+        place: of the workspace, for `-w`.
+        serves: number of the release that serves, None = nothing does.
+    """
+    command = record.command.split()[0] if record.command else "run"
+    again, at = f"freshet {command} -w {shlex.quote(place)}", f"-w {shlex.quote(place)}"
+    stays = f"Release {serves} serves." if serves is not None else "No release serves."
     if outcome == "waiting":
         return Advice(
-            "A gate halted this run, so that nothing worse than before goes out. The current release keeps "
-            "serving. Look at the evidence, then approve it or reject it.",
+            f"A gate halted this run, so that nothing worse than before goes out. {stays} Look at the "
+            "evidence, then approve it or reject it.",
             ((f"reviews/{record.id}", "Review it"),),
         )
     if outcome == "failed":
         return Advice(
-            "Nothing was published. See to what the message names, then run the same command again: "
-            f"`freshet {again}`. Steps that were done are not done again. If it fails again, "
-            "`freshet doctor` looks for what is damaged.",
+            f"{stays} See to what the message names, then run the same command again: `{again}`. Steps that "
+            f"were done are not done again. If it fails again, `freshet doctor {at}` looks for damage.",
         )
     if outcome == "interrupted":
         return Advice(
-            f"Its process was killed. Run the same command again, `freshet {again}`: it goes on there.",
+            f"Its process was killed. {stays} Run the same command again, `{again}`: it goes on there.",
         )
     if outcome == "pending":
         return Advice(
             "The planner answers later. The same command goes on once the answers are there; "
-            "`freshet batch status` tells."
+            f"`freshet batch {at}` tells what is waited for."
         )
     if outcome == "running":
         return Advice("Nothing: it goes on. This page follows it.")

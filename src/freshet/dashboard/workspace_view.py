@@ -15,8 +15,9 @@ from freshet.wiring import SETTINGS, open_workspace
 
 REMEMBERED = 256
 """Figures that are kept in memory; the one that was asked for longest ago makes way."""
-WATCHED = ("CURRENT", SETTINGS, LEASE, "keys.json")
-FOLDERS = ("runs", "releases", "decisions", "experiments")
+WATCHED = ("CURRENT", SETTINGS, LEASE, "keys.json", "runs", "releases", "decisions")
+"""Files, and folders whose files are only ever moved into place, which changes the folder."""
+FOLDERS = ("experiments",)
 Made = TypeVar("Made")
 
 

@@ -119,7 +119,8 @@ def _close(ws: Workspace, record: Record) -> None:
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
     "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers",
-    "exports", "logs", "privacy", "backup", DRAFTS, TRAININGS, "keys.json", "CURRENT", "FORMAT", LEASE,
+    "exports", "logs", "privacy", "backup", "alerts", DRAFTS, TRAININGS, "keys.json", "CURRENT", "FORMAT",
+    "PAUSED", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

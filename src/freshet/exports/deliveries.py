@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ from freshet.core.errors import ExportError, FreshetError
 from freshet.core.ports import Announcer, ExportTarget, Written
 from freshet.exports import outbox
 from freshet.exports.given import open_given
-from freshet.exports.state import Held, Message, State, read_state, write_state
+from freshet.exports.state import Held, read_state, write_state
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -61,7 +61,7 @@ class Deliveries:
             run.say(f"export: nothing is given away: {error}")
             return
         state = read_state(ws.root)
-        due = [name for name in self.names if _held(state, name).release != _number(release)]
+        due = [name for name in self.names if state.held(name).release != _number(release)]
         if release is not None and due:
             give(ws, run, {name: self.targets[name] for name in due}, release)
         self.tell(ws, run)
@@ -90,7 +90,7 @@ def give(
     gave: list[Gave] = []
     failed: list[FreshetError] = []
     for name, opener in targets.items():
-        before = _held(read_state(ws.root), name)
+        before = read_state(ws.root).held(name)
         with run.step("export") as step:
             start = time.monotonic()
             step.details = {"target": name, "release": release.number}
@@ -112,52 +112,6 @@ def give(
             state = read_state(ws.root)
             write_state(ws.root, replace(state, targets=state.targets | {name: held}))
     return gave, failed
-
-
-@dataclass(frozen=True, slots=True)
-class TargetLine:
-    """A target of the configuration; `due`: it lacks what serves. The rest is as in `Held`."""
-
-    target: str
-    release: int | None
-    at: str
-    due: bool
-    failed: str
-    tries: int
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookLine:
-    """The webhook: the release that it was told last, and when; messages that wait, and that it refused."""
-
-    target: str
-    told: int | None
-    told_at: str
-    pending: tuple[Message, ...]
-    refused: tuple[Message, ...]
-
-
-def target_lines(ws: Workspace, release: Release | None) -> tuple[TargetLine, ...]:
-    """All targets of the configuration."""
-    names: Sequence[str] = ws.giving.names if ws.giving is not None else ()
-    state = read_state(ws.root)
-    return tuple(
-        TargetLine(name, held.release, held.at, held.release != _number(release), held.failed, held.tries)
-        for name in names
-        for held in [_held(state, name)]
-    )
-
-
-def webhook_line(ws: Workspace) -> WebhookLine | None:
-    """The webhook; None where none is configured."""
-    if ws.giving is None or not ws.giving.webhook:
-        return None
-    state = read_state(ws.root)
-    return WebhookLine(ws.giving.webhook, state.told, state.told_at, state.pending, state.refused)
-
-
-def _held(state: State, name: str) -> Held:
-    return state.targets.get(name, Held())
 
 
 def _number(release: Release | None) -> int | None:

@@ -66,6 +66,10 @@ class State:
     told: int | None = None
     told_at: str = ""
 
+    def held(self, target: str) -> Held:
+        """What a target has."""
+        return self.targets.get(target, Held())
+
 
 def read_state(root: Path) -> State:
     """The state of a workspace; a new one where there is none, or none that can be read.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from freshet.inspect.release_view import artifact
 from freshet.storage.durable import read_json
+from freshet.storage.parquet_columns import read_columns
 from freshet.storage.workspace import Workspace
 
 
@@ -44,7 +43,7 @@ def formed(ws: Workspace) -> str | None:
 
 def busiest_items(ws: Workspace, version: str) -> dict[int, list[str]]:
     """Ids of the busiest items of each interest, by the interest's stable id."""
-    rows = pq.read_table(artifact(ws, "interests", version).path / "interests.parquet")
+    rows = read_columns(artifact(ws, "interests", version).path / "interests.parquet")
     return dict(zip(rows["id"].to_pylist(), rows["sample_items"].to_pylist(), strict=True))
 
 
@@ -54,7 +53,7 @@ def listing(ws: Workspace, version: str) -> Listing:
     quality = read_json(built.path / "quality.json")
     titles = quality.pop("samples")
     columns = ["id", "description", "items", "traffic", "coherence"]
-    rows = pq.read_table(built.path / "interests.parquet", columns=columns).to_pylist()
+    rows = read_columns(built.path / "interests.parquet", columns=columns).to_pylist()
     lines = [InterestLine(**row, samples=tuple(titles[row["description"]])) for row in rows]
     lines.sort(key=lambda line: (-line.traffic, line.id))
     return Listing(version, built.manifest["as_of"], tuple(lines), quality, built.manifest["summary"])

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 
 from freshet.core.errors import ArtifactError, FreshetError
 from freshet.core.types import AsOf
-from freshet.exports.deliveries import TargetLine, WebhookLine, target_lines, webhook_line
+from freshet.exports.delivery_lines import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.freshness import Freshness, freshness
+from freshet.inspect.job_listing import ScheduleView, schedule_view
 from freshet.inspect.live_state import Live
-from freshet.inspect.schedule_view import ScheduleView, schedule_view
-from freshet.stages.events import EventLog, body
+from freshet.stages.events import snapshots
+from freshet.stages.events.plausibility import body
 from freshet.storage import rollback
-from freshet.storage.ledger import Ledger, Record, identity
+from freshet.storage.ledger import Record
 from freshet.storage.manifests import ModelManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -95,7 +94,7 @@ def gather(ws: Workspace, now: datetime, live: Live | None, measure: bool) -> Fa
         ArtifactError: the log or the ledger can't be read.
     """
     release = ws.releases.current()
-    days = EventLog(ws.source).snapshot().days
+    days = snapshots.latest(ws.source)[1].days
     records, unread = _records(ws, now)
     runs = [_run(ws, record) for record in records if not record.was_stopped]
     return Facts(
@@ -124,7 +123,7 @@ def _records(ws: Workspace, now: datetime) -> tuple[list[Record], list[str]]:
     found, unread = [], []
     for number, path in enumerate(reversed(ws.ledger.paths())):
         try:
-            started, record = _read(path, identity(path))
+            started, record = ws.ledger.digest(path, _needed)
         except ArtifactError:
             unread.append(f"runs/{path.name}")
             continue
@@ -135,10 +134,8 @@ def _records(ws: Workspace, now: datetime) -> tuple[list[Record], list[str]]:
     return found, unread
 
 
-@lru_cache(maxsize=20_000)
-def _read(path: Path, _: tuple[int, int, int]) -> tuple[str, Record | None]:
-    """When a run began, and its record if levels need it: read again only if the file is another one."""
-    record = Ledger(path.parents[1]).get(path.stem)
+def _needed(record: Record) -> tuple[str, Record | None]:
+    """When a run began, and its record if levels need it."""
     needed = record.command.split()[0] in PATHS or record.outcome == "waiting"
     return record.started, record if needed else None
 

@@ -12,6 +12,7 @@ from freshet.core.types import AsOf, Sums
 from freshet.inspect.release_view import Drives, Named, Opened, artifact, open_release
 from freshet.stages import inference
 from freshet.stages.table import churn
+from freshet.stages.transitions import TransitionLog
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -152,10 +153,6 @@ def _replaced(
 
 def _traffic(ws: Workspace, opened: Opened) -> NDArray[np.float64]:
     """(rows,) decayed count of the transitions after each context; 0 where the context never occurred."""
-    from freshet.stages.transitions import (
-        TransitionLog,  # brings a compiler, which other questions can do without
-    )
-
     counted = artifact(ws, "transitions", opened.made.manifest["inputs"]["transitions"])
     log = TransitionLog(counted.path, ws.pool, len(opened.interests))
     half_life = opened.weights()["transition_half_life"]

@@ -28,10 +28,10 @@ def last_run_level(facts: Facts) -> ServiceLevel:
         times = "" if failures == 1 else f", as did the {failures - 1} before it"
         why = _first_line(last.message) or "it was killed before it could say why"
         told = f"{_named(last)} {last.outcome}{times}: {why}"
-        return ServiceLevel("last_run", "breach", failures, 0, "failures in a row", told)
+        return ServiceLevel("last_run", "breach", failures, 0, "failures in a row", told, last.id)
     if last.outcome == "waiting":
         told = f"{_named(last)} was halted by a gate: {_first_line(last.message)}"
-        return ServiceLevel("last_run", "warn", 0, 0, "failures in a row", told)
+        return ServiceLevel("last_run", "warn", 0, 0, "failures in a row", told, last.id)
     ended = f"{_named(last)} ended {last.ended:%Y-%m-%d %H:%M} UTC: {last.outcome}"
     return ServiceLevel("last_run", "ok", 0, 0, "failures in a row", ended)
 
@@ -57,7 +57,7 @@ def review_level(facts: Facts, config: Config) -> ServiceLevel:
         f"`freshet history {oldest.id}`, then `freshet approve` or `reject {oldest.id}`"
     )
     late = objective is not None and age > objective
-    return ServiceLevel("review", "breach" if late else "warn", age, objective, "days", told)
+    return ServiceLevel("review", "breach" if late else "warn", age, objective, "days", told, oldest.id)
 
 
 def held_levels(facts: Facts) -> Iterator[ServiceLevel]:
@@ -82,6 +82,10 @@ def schedule_level(facts: Facts) -> ServiceLevel:
     retries = [one for one in view.jobs if one.state == "retry"]
     if retries:
         return ServiceLevel("schedule", "warn", 0, 0, "jobs overdue", retries[0].why)
+    held = next((one for one in view.jobs if one.state in ("budget", "blackout")), None)
+    if held is not None and held.next_at is not None:
+        told = f"the {held.job} path waits until {held.next_at:%Y-%m-%d %H:%M} UTC: {held.why}"
+        return ServiceLevel("schedule", "ok", 0, 0, "jobs overdue", told)
     coming = [one.next_at for one in view.jobs if one.next_at is not None]
     told = f"the next run is due {min(coming):%Y-%m-%d %H:%M} UTC" if coming else "nothing is due"
     return ServiceLevel("schedule", "ok", 0, 0, "jobs overdue", told)
@@ -97,7 +101,14 @@ def scheduler_level(facts: Facts) -> ServiceLevel:
 def waiting_level(facts: Facts) -> ServiceLevel:
     """How many runs wait; `review` says how long."""
     count = len(facts.waiting)
-    return ServiceLevel("runs_waiting", "off", count, None, "runs", f"{count} wait for a person")
+    return ServiceLevel(
+        "runs_waiting",
+        "off",
+        count,
+        None,
+        "runs",
+        f"{count} {'waits' if count == 1 else 'wait'} for a person",
+    )
 
 
 def budget_levels(facts: Facts) -> Iterator[ServiceLevel]:

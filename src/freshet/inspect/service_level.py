@@ -21,6 +21,7 @@ class ServiceLevel:
         state: how it is kept.
         value, objective: in `unit`; the objective is the most that is promised. None = none is known, or set.
         sentence: what there is to know, for a person.
+        run: id of the run that it is about, '' where it is about none.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ServiceLevel:
     objective: float | None
     unit: str
     sentence: str
+    run: str = ""
 
 
 def aged(name: str, value: float, objective: float | None, unit: str, what: str) -> ServiceLevel:

@@ -12,16 +12,19 @@ import pyarrow.parquet as pq
 from freshet.core.time import datetime_of
 from freshet.core.types import AsOf
 from freshet.experiments.canary import trial
-from freshet.exports.deliveries import TargetLine, WebhookLine, target_lines, webhook_line
+from freshet.exports.delivery_lines import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.release_view import Drives, artifact
-from freshet.stages.events import EventLog, Snapshot, body, refused_sources
+from freshet.inspect.screened import Screened, screened
+from freshet.stages.events import refused_sources
+from freshet.stages.events.plausibility import body
 from freshet.stages.events.refused_sources import Refusal
+from freshet.stages.events.snapshots import Snapshot
+from freshet.stages.events.snapshots import latest as latest_snapshot
+from freshet.stages.prompts.workspace_wording import planner_of
 from freshet.stages.tuning import Gate, gates_of
 from freshet.stages.tuning.gate_verdict import report_of
-from freshet.stages.tuning.step import planner_of
 from freshet.storage.durable import read_json
 from freshet.storage.lease import is_held
-from freshet.storage.ledger import Record
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -81,6 +84,7 @@ class Status:
         gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
         exports: which release each target of `[export]` has; `webhook`: what it was told, None without one.
         canary: the release that is tried on some users, None where there is none.
+        screen: what was held back when the current release was made, None where nobody screened.
         streams: that the log has read from, and how far it was behind them.
     """
 
@@ -98,11 +102,12 @@ class Status:
     webhook: WebhookLine | None = None
     streams: tuple[SeenStream, ...] = ()
     canary: CanaryLine | None = None
+    screen: Screened | None = None
 
 
 def status(ws: Workspace, today: date) -> Status:
     """The state of a workspace on a day."""
-    snapshot = EventLog(ws.root).snapshot()
+    snapshot = latest_snapshot(ws.root)[1]
     release = ws.releases.current()
     latest = body(snapshot.days)[-1].day + timedelta(days=1) if snapshot.days else None
     refused = refused_sources.pending(ws)
@@ -123,6 +128,7 @@ def status(ws: Workspace, today: date) -> Status:
         webhook_line(ws),
         seen_streams(ws),
         _canary(ws),
+        screened(ws, release),
     )
 
 
@@ -232,56 +238,3 @@ def _waiting(ws: Workspace) -> tuple[Waiting, ...]:
             kind = "table" if "table" in record.waiting else "model"
             found.append(Waiting(record.id, kind, str(record.waiting[kind]), record.message))
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class RunLine:
-    """One run.
-
-    `rows` and `changed` (rows the planner had to infer) are None where the run made no table.
-    """
-
-    id: str
-    command: str
-    as_of: str
-    started: str
-    outcome: str
-    seconds: float
-    tokens: int
-    money: float
-    currency: str
-    rows: int | None
-    changed: int | None
-    release: int | None
-    message: str
-
-
-def history(ws: Workspace) -> list[RunLine]:
-    """All runs, oldest first."""
-    return [line(ws, record) for record in ws.ledger.records()]
-
-
-def line(ws: Workspace, record: Record) -> RunLine:
-    """A run in a line."""
-    made = [step.details for step in record.steps if step.name == "table" and step.details]
-    inferred = [step.details for step in record.steps if step.name == "inference" and step.details]
-    return RunLine(
-        record.id,
-        record.command,
-        record.as_of,
-        record.started,
-        outcome(ws, record),
-        record.seconds,
-        sum(step.tokens for step in record.steps),
-        record.money,
-        record.currency,
-        made[-1]["rows"] if made else None,
-        inferred[-1]["changed"] if inferred else None,
-        record.release,
-        record.message,
-    )
-
-
-def outcome(ws: Workspace, record: Record) -> str:
-    """How a run ended; a run that is `running` while nobody holds the workspace was killed."""
-    return ws.outcome(record)

@@ -43,11 +43,12 @@ _HERE = -100  # AT_FDCWD
 
 @dataclass
 class Cleaned:
-    """What artifacts have lost."""
+    """What artifacts have lost: rows by kind, established users of live signals; `artifacts` that changed."""
 
     transitions: int = 0
     user_rows: int = 0
-    result_rows: int = 0
+    held_back: int = 0
+    established: int = 0
     artifacts: list[str] = field(default_factory=list)
 
 
@@ -134,6 +135,7 @@ def _clean_screen(store: LocalStore, version: str, names: Names, done: Cleaned) 
         return
     with _rewriting(store, artifact) as draft:
         screens.write(replace(before, moves=before.moves[keep]), draft.path)
+    done.held_back += int((~keep).sum())
     done.artifacts.append(f"screens/{version}")
 
 
@@ -141,11 +143,14 @@ def _clean_overlay(store: LocalStore, version: str, names: Names, done: Cleaned)
     artifact = store.find("overlays", version)
     assert artifact is not None
     before = overlays.read(artifact.path)
-    if before is None or not np.isin(before.established, names.numbers).any():
+    if before is None:
+        return
+    keep = ~np.isin(before.established, names.numbers)
+    if keep.all():
         return
     with _rewriting(store, artifact) as draft:
-        known = before.established[~np.isin(before.established, names.numbers)]
-        overlays.write(replace(before, established=known), draft.path)
+        overlays.write(replace(before, established=before.established[keep]), draft.path)
+    done.established += int((~keep).sum())
     done.artifacts.append(f"overlays/{version}")
 
 

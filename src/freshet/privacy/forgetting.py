@@ -7,8 +7,7 @@ the lease throughout; servers go on, and open what is new when it has ended.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from freshet import __version__
 from freshet.backups import safekeeping
-from freshet.core.errors import Busy, FreshetError, InputError
+from freshet.core.errors import FreshetError, InputError
 from freshet.core.ports import UserStore
 from freshet.experiments.measurement import shown_to_people
 from freshet.privacy import artifact_cleaning, bucket_cleaning, leftovers, receipts
@@ -25,15 +24,13 @@ from freshet.privacy.person import MOST, Names, Person
 from freshet.privacy.traces import Searched, Trace, search
 from freshet.stages.events import log_forgetting, refused_rows
 from freshet.stages.events.step import located
+from freshet.storage import rooms
 from freshet.storage import user_ids as persons
 from freshet.storage.durable import read_json, write_json
-from freshet.storage.lease import lease
 from freshet.storage.ledger import Run
 from freshet.storage.secrets import PRIVACY
-from freshet.storage.workspace import LEASE, Workspace
+from freshet.storage.workspace import Workspace
 
-_PLACES = "replay"
-"""Folder of replays, whose rooms are workspaces of their own."""
 _RESULTS = ("replay", "cadence", "drift")
 """Folders of tables that name users by number."""
 _TRIES = 3
@@ -108,14 +105,15 @@ def forget(
             stones = persons.bury(ws.root, [one.person for one in found], now, block=block)
             _keep_apart(ws)
         work = _Work(ws, run, Names(found), _Progress.of(ws.root, sorted(stones)), users)
-        with _rooms_held(ws):
-            with bucket_cleaning.rewriting(ws.bucket):
+        with rooms.all_held(ws.root, "forget", ws.wait, run.say):
+            with bucket_cleaning.rewriting(ws.bucket, work.note_contents):
                 work.do()
             searched = work.prove()
         left = (*work.left, *outside(ws))
         made = made_with(ws, work.progress.first_day)
         receipt = None
         if not searched.traces:
+            work.delete_contents()
             with run.fenced():
                 persons.finish(ws.root, stones)
                 _keep_apart(ws)
@@ -126,32 +124,8 @@ def forget(
             step.details = {"people": len(stones), "removed": done.removed, "left": len(searched.traces)}
         run.record.release = ws.releases.pointer()
     if ws.bucket is not None:
-        bucket_cleaning.delete_unnamed(ws.bucket)
+        bucket_cleaning.delete_unnamed(ws.bucket, ())  # of records of this very call
     return done
-
-
-@contextmanager
-def _rooms_held(ws: Workspace) -> Iterator[None]:
-    """Hold the leases of all rooms of replays: each is a workspace of its own, in which a replay writes.
-
-    Raises:
-        Busy: a replay goes on; the message names it.
-    """
-    with ExitStack() as held:
-        for room in _rooms(ws.root):
-            try:
-                held.enter_context(lease(room / LEASE, "forget", wait=ws.wait))
-            except Busy as error:
-                raise Busy(
-                    f"the replay in {room} goes on: {error.message}",
-                    hint="wait until it has ended, or stop it; then run the same command again",
-                    retryable=True,
-                ) from None
-        yield
-
-
-def _rooms(root: Path) -> list[Path]:
-    return [path for path in sorted((root / _PLACES / "rooms").glob("*")) if path.is_dir()]
 
 
 def _end_progress(root: Path, finished: Collection[str]) -> None:
@@ -188,6 +162,7 @@ class _Progress:
     removed: dict[str, int]
     first_day: date | None
     began: bool
+    contents: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, root: Path, people: Sequence[str]) -> _Progress:
@@ -195,15 +170,22 @@ class _Progress:
         if path.exists():
             content = read_json(path)
             if content["people"] == list(people):
-                first = content["first_day"]
-                return cls(path, content["removed"], date.fromisoformat(first) if first else None, True)
+                first = date.fromisoformat(content["first_day"]) if content["first_day"] else None
+                return cls(path, content["removed"], first, True, set(content.get("contents", ())))
         return cls(path, {}, None, False)
 
     def note(self, people: Sequence[str], **counts: int) -> None:
         for kind, count in counts.items():
             self.removed[kind] = self.removed.get(kind, 0) + count
         first = self.first_day.isoformat() if self.first_day else ""
-        write_json(self.path, {"people": sorted(people), "removed": self.removed, "first_day": first})
+        content = {"people": sorted(people), "removed": self.removed, "first_day": first}
+        write_json(self.path, {**content, "contents": sorted(self.contents)})
+
+
+def _contents(root: Path) -> set[str]:
+    """Keys of contents of the bucket that calls for anybody have noted, also calls that were killed."""
+    begun = (root / PRIVACY / "begun").glob("*.json")
+    return {key for path in begun for key in read_json(path).get("contents", ())}
 
 
 class _Work:
@@ -228,16 +210,22 @@ class _Work:
         )
         self._note(impressions=shown_to_people.without_people(ws.root, names.stored, names.numbers))
         self.run.say("taking people out of counts and rows of users")
-        for root in (ws.root, *_rooms(ws.root)):
+        for root in (ws.root, *rooms.rooms(ws.root)):
             cleaned = artifact_cleaning.clean(root, names, taken.renamed)
-            self._note(transitions=cleaned.transitions, user_rows=cleaned.user_rows)
+            self._note(
+                transitions=cleaned.transitions,
+                user_rows=cleaned.user_rows,
+                held_back=cleaned.held_back,
+                established=cleaned.established,
+            )
         for name in _RESULTS:
             gone = artifact_cleaning.clean_results(ws.root / name, names, self._columns)
             self._note(result_rows=gone)
         keys = safekeeping.keys_of(ws.root, ws.config.backup.keys)
         self._note(keys_of_backups=sum(keys.drop(one.stored) for one in names.people))
-        self._note(texts=leftovers.clean_texts(ws, names))
-        self._note(remains=leftovers.clean_remains(ws.root, names, self._columns))
+        for root in (ws.root, *rooms.rooms(ws.root)):
+            self._note(texts=leftovers.clean_texts(root, names))
+            self._note(remains=leftovers.clean_remains(root, names, self._columns))
         self._erase()
 
     def prove(self) -> Searched:
@@ -250,6 +238,17 @@ class _Work:
                 break
             self._erase()
         return found
+
+    def note_contents(self, keys: set[str]) -> None:
+        """Keep the keys of contents of the bucket that have to go, until a receipt says that they went."""
+        self.progress.contents |= keys
+        self._note()
+
+    def delete_contents(self) -> None:
+        """Delete what calls for anybody have noted; a bucket has nothing of the people then."""
+        if self.ws.bucket is not None:
+            noted = _contents(self.ws.root)
+            self._note(contents=bucket_cleaning.delete_unnamed(self.ws.bucket, noted))
 
     def _erase(self) -> None:
         if self.users is None:
@@ -314,7 +313,9 @@ def outside(ws: Workspace) -> tuple[str, ...]:
         found.append("the Redis server is cleaned, and not searched; nor are copies of its files elsewhere")
     if ws.bucket is not None:
         found.append(f"earlier versions of objects, if the bucket of {ws.bucket.url} keeps any")
-        found.append("what other machines that serve this workspace remember: run the command there as well")
+        found.append(
+            "what other machines keep of this workspace (state, replays, logs): run the command there as well"
+        )
     if config.planner.kind == "openai":
         found.append("prompts sent to the server of a model, which name nobody: see its provider")
     if config.tracking.used:

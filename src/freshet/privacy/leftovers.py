@@ -14,7 +14,8 @@ from freshet.privacy.person import FORGOTTEN, Names
 from freshet.privacy.traces import search
 from freshet.storage import run_log
 from freshet.storage.durable import PART, read_json, write_json, write_text
-from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
+from freshet.storage.ledger import Ledger
+from freshet.storage.workspace import DRAFTS, TRAININGS
 
 _OF_SERVERS = ("live-", "histories-")
 """How drafts begin that a running server may be writing; they last for seconds."""
@@ -25,10 +26,14 @@ _MADE_AGAIN = ("work", TRAININGS, "cache", "damaged", run_log.FOLDER)
 """Folders in which a file that names somebody is deleted: what it holds is made again, or of no use."""
 
 
-def clean_texts(ws: Workspace, names: Names) -> int:
-    """Take ids out of records and logs of runs, and of tracebacks; returns how many files had any."""
+def clean_texts(root: Path, names: Names) -> int:
+    """Take ids out of records and logs of runs, and of tracebacks; returns how many files had any.
+
+    Args:
+        root: of the workspace, or of a room of its replays.
+    """
     done = 0
-    for path in ws.ledger.paths():
+    for path in Ledger(root).paths():
         try:
             before = read_json(path)
         except ArtifactError:
@@ -37,7 +42,7 @@ def clean_texts(ws: Workspace, names: Names) -> int:
         if after != before:
             write_json(path, after)
             done += 1
-    told = (ws.root.glob("error-*.txt"), (ws.root / "runs").glob("error-*.txt"), _run_logs(ws.root))
+    told = (root.glob("error-*.txt"), (root / "runs").glob("error-*.txt"), _run_logs(root))
     for paths in told:
         for path in paths:
             text = path.read_text(encoding="utf-8", errors="replace")

@@ -16,12 +16,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from freshet.core.errors import ConfigError, InputError
+from freshet.core.errors import ArtifactError, ConfigError, InputError
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.secrets import PRIVACY, RECEIPTS, secret_file
 
 FORMAT = 1
 _SIGNATURE = "signature"
+_KEY = "signing-key"
 
 
 def sign(root: Path, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,11 +50,10 @@ def verify(root: Path, path: Path) -> dict[str, Any]:
     """The content of a receipt that this workspace has signed.
 
     Raises:
-        InputError: it is no receipt, was changed, or another workspace signed it.
-        ArtifactError: it can't be read.
+        InputError: there is none, it is no receipt, was changed, or another workspace signed it.
     """
-    receipt = read_json(path)
     try:
+        receipt = read_json(path)
         signature = receipt[_SIGNATURE]
         public = base64.b64decode(signature["public_key"], validate=True)
         value = base64.b64decode(signature["value"], validate=True)
@@ -66,11 +66,13 @@ def verify(root: Path, path: Path) -> dict[str, Any]:
             f"{path}: the signature is wrong: the receipt was changed after it was signed",
             hint="privacy/receipts/ of the workspace has it as it was",
         ) from None
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArtifactError) as error:
+        why = f": {error.message}" if isinstance(error, ArtifactError) else ""
         raise InputError(
-            f"{path} is no receipt of forgetting", hint="`freshet forget` writes them to privacy/receipts/"
+            f"{path} is no receipt of forgetting{why}",
+            hint="`freshet forget` writes them to privacy/receipts/",
         ) from None
-    if public != _public(_key(root).public_key()):
+    if not (root / PRIVACY / _KEY).exists() or public != _public(_key(root).public_key()):
         raise InputError(
             f"{path} is sound, but another workspace signed it: its public key is {signature['public_key']}",
             hint="verify it with `-w` and the workspace that it is of",
@@ -80,12 +82,12 @@ def verify(root: Path, path: Path) -> dict[str, Any]:
 
 def _key(root: Path) -> Ed25519PrivateKey:
     """Raises ConfigError where it is damaged."""
-    raw = secret_file(root / PRIVACY / "signing-key", _new_key)
+    raw = secret_file(root / PRIVACY / _KEY, _new_key)
     try:
         return Ed25519PrivateKey.from_private_bytes(raw)
     except ValueError as error:
         raise ConfigError(
-            f"{root / PRIVACY / 'signing-key'} is no key: {error}",
+            f"{root / PRIVACY / _KEY} is no key: {error}",
             hint="restore it from a copy; moved aside, a new one signs from then on, and earlier receipts "
             "are another key's",
         ) from None

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
-from freshet.storage.ledger import Ledger, Record, identity
+from freshet.storage.ledger import Ledger, Record
 
 End = Literal["running", "killed", "stopped", "failed", "pending", "done"]
 
@@ -88,7 +86,7 @@ def attempts(ledger: Ledger, since: datetime, *, writing: bool, tunes: bool) -> 
     found: list[Attempt] = []
     refreshed, tuned = LAST, LAST if tunes else 0
     for path in reversed(ledger.paths()):
-        attempt = _read(path, identity(path), alive=writing and not found)
+        attempt = ledger.digest(path, _alive if writing and not found else _dead)
         enough = len(found) >= REMEMBERED and (max(refreshed, tuned) <= 0 or attempt.started < since - FAR)
         if attempt.started < since and enough:
             break
@@ -98,10 +96,12 @@ def attempts(ledger: Ledger, since: datetime, *, writing: bool, tunes: bool) -> 
     return found[::-1]
 
 
-@lru_cache(maxsize=20_000)
-def _read(path: Path, _: tuple[int, int, int], *, alive: bool) -> Attempt:
-    """A run; a scheduler looks often, and reads a file again only if it is another one."""
-    return Attempt.of(Ledger(path.parents[1]).get(path.stem), alive=alive)
+def _alive(record: Record) -> Attempt:
+    return Attempt.of(record, alive=True)
+
+
+def _dead(record: Record) -> Attempt:
+    return Attempt.of(record, alive=False)
 
 
 def since(done: Sequence[Attempt], commands: Iterable[str], moment: datetime) -> list[Attempt]:

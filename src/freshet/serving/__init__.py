@@ -9,8 +9,9 @@ in, `impressions` notes what was shown; `user_histories` fills the user store fr
 import warnings
 from typing import Any
 
+from freshet.core.time import Clock, system_clock
 from freshet.serving.messages import Event, Query, Receipt
-from freshet.serving.recommend import Clock, Recommender, system_clock
+from freshet.serving.recommend import Recommender
 from freshet.serving.release_pool import ReleasePool
 
 __all__ = ["Clock", "Event", "Query", "Receipt", "Recommender", "ReleasePool", "system_clock"]

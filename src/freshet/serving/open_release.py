@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,7 +35,7 @@ from freshet.storage.sound_reading import sound
 OwnTransitions = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each transition counts."""
 
-BATCH = 20_000
+BATCH = 500
 """Journal entries that an overlay sees at a time."""
 
 
@@ -154,12 +155,15 @@ class OpenRelease:
         with self._catching_up:
             full = True
             while full:  # a part of a batch is the end: who waited for none might wait for ever
+                began = time.perf_counter()
                 entries = journal.read(self.position, BATCH)
                 if entries and self.overlay is not None:
                     self._fold(self.overlay, entries, now)
                 self.position = entries[-1].position if entries else self.position
                 seen += len(entries)
                 full = len(entries) == BATCH
+                if full:  # requests wait while this thread works: it rests as long
+                    time.sleep(time.perf_counter() - began)
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:

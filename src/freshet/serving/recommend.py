@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import StateError
 from freshet.core.ports import Notes, UserStore
+from freshet.core.time import Clock, system_clock
 from freshet.core.types import Answer, Context, History, Recommendation, User
 from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
 from freshet.serving.canary_failures import BROKEN, CanaryFailures
@@ -36,15 +36,9 @@ from freshet.stages.counts import NOBODY
 from freshet.storage.user_ids import NOBODY as NOBODY_KNOWN
 from freshet.storage.user_ids import People
 
-Clock = Callable[[], int]
 NO_ITEMS = np.zeros(0, np.int32)
 ROWS = ("popular", "last", "pair", "triple")
 """Names of rows of the table by the length of their context."""
-
-
-def system_clock() -> int:
-    """Microseconds since 1970 (UTC)."""
-    return time.time_ns() // 1000
 
 
 class Recommender:

@@ -118,8 +118,8 @@ class Decisions:
         known = {(one.run, one.kind) for one in recorded}
         earlier = [
             one
-            for record in self._ledger.records()
-            for one in _of_record(record)
+            for path in self._ledger.paths()
+            for one in self._ledger.digest(path, _of_record)
             if (one.run, one.kind) not in known
         ]
         return sorted([*recorded, *earlier], key=lambda one: one.run)
@@ -186,8 +186,12 @@ def _checked(subject: Subject) -> Subject:
     return checked
 
 
-def _of_record(record: Record) -> Iterator[Decision]:
+def _of_record(record: Record) -> tuple[Decision, ...]:
     """What a run's record says of decisions: an earlier Freshet kept them nowhere else."""
+    return tuple(_told(record))
+
+
+def _told(record: Record) -> Iterator[Decision]:
     guarded = any(step.name == "guard" for step in record.steps)
     for step in record.steps:
         if step.name == "rollback" and record.release is not None:

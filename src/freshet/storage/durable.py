@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
-from freshet.core.errors import ArtifactError, DiskFull
+from freshet.core.errors import ArtifactError, DiskFull, FreshetError
 from freshet.storage.permissions import file_mode, folder_mode, narrow, their_umask
 
 PART = ".part"
@@ -197,13 +197,18 @@ class ReportFullDisk:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and not isinstance(error, DiskFull) and is_full(error):
-            reached = self.reached()
-            raise DiskFull(
-                f"the disk of {self.root.resolve()} is full: {error}",
-                hint=f"{reached}{'; ' if reached else ''}free some space, "
-                "then the same command continues where it was",
-                retryable=True,
-            ) from error
+            raise self.told(error) from error
+
+    def told(self, error: BaseException) -> DiskFull:
+        """A full disk as a person is told of it; what a library made of it comes last, without its advice."""
+        reached = self.reached()
+        why = error.message if isinstance(error, FreshetError) else str(error)
+        return DiskFull(
+            f"the disk of {self.root.resolve()} is full: {why}",
+            hint=f"{reached}{'; ' if reached else ''}free some space, "
+            "then the same command continues where it was",
+            retryable=True,
+        )
 
 
 def is_full(error: BaseException | None) -> bool:

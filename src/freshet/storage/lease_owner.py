@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import psutil
-
 SECONDS = 60.0
 """A lease expires so long after its owner last touched it."""
 
@@ -86,6 +84,8 @@ def started(pid: int) -> str:
     except (FileNotFoundError, ProcessLookupError):
         if Path("/proc/self/stat").exists():
             return ""
+    import psutil  # late: where there is /proc nobody needs it
+
     try:
         return str(round(psutil.Process(pid).create_time()))
     except psutil.NoSuchProcess:

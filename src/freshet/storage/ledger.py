@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -28,6 +30,7 @@ from freshet.storage.run_log import RunLog
 LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
 STOPPED = ("Stopped", "KeyboardInterrupt")
 """Errors that are somebody's wish."""
+Made = TypeVar("Made")
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 """What a newer Freshet has added is not lost silently."""
 
@@ -176,6 +179,20 @@ class Ledger:
             )
         return _record(path)
 
+    def digest(self, path: Path, of: Callable[[Record], Made]) -> Made:
+        """What a function makes of the record in a file: made again only where the file is another one.
+
+        A look at all runs costs a look at their files then, however many there are.
+
+        Args:
+            of: one that lasts, such as a function of a module; what it returns is shared: nobody changes it.
+
+        Raises:
+            ArtifactError: the record is damaged, or gone.
+        """
+        made: Made = _digest(path, identity(path), of)
+        return made
+
     def trainings(self, artifact: str) -> dict[str, dict[str, int | None]]:
         """How the trainings of an artifact ended the first time: `steps` and `stopped_after`, by name."""
         found: dict[str, dict[str, int | None]] = {}
@@ -201,7 +218,13 @@ class Ledger:
 
     def paths(self) -> list[Path]:
         """Files of all runs, in order of their start."""
-        return sorted(path for path in self.folder.glob("*.json") if names.number(path.stem) is not None)
+        try:
+            with os.scandir(self.folder) as entries:
+                found = [entry.name for entry in entries]
+        except FileNotFoundError:
+            return []
+        runs = [name for name in found if name.endswith(".json") and names.number(name[:-5]) is not None]
+        return [self.folder / name for name in sorted(runs)]
 
 
 class Run:
@@ -309,6 +332,17 @@ def _first(error: ValueError) -> str:
         return str(error)
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"[:300]
+
+
+@lru_cache(maxsize=100_000)
+def _digest(path: Path, found: tuple[int, int, int], of: Callable[[Record], Any]) -> Any:
+    return of(_lately(path, found))
+
+
+@lru_cache(maxsize=4)
+def _lately(path: Path, _: tuple[int, int, int]) -> Record:
+    """Read once where several functions are told of it in turn."""
+    return _record(path)
 
 
 def identity(path: Path) -> tuple[int, int, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
 
 _AT_HOME: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -16,6 +17,8 @@ _AT_HOME: dict[str, str | bool | int | float | list[str]] = {
 
 def connect(**settings: str | int) -> duckdb.DuckDBPyConnection:
     """An in-memory database with these settings of DuckDB's, which fetches nothing over the network."""
+    import duckdb  # late: what only quotes, or names files, needs no database
+
     return duckdb.connect(config={**_AT_HOME, **settings})
 
 

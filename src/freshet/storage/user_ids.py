@@ -16,10 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 
 from freshet.core.config import PrivacyConfig
@@ -27,6 +25,9 @@ from freshet.core.errors import ArtifactError, ConfigError
 from freshet.core.safe_names import checked
 from freshet.storage.durable import locked, read_json, write_json
 from freshet.storage.secrets import PRIVACY, user_secret
+
+if TYPE_CHECKING:
+    import duckdb
 
 FORGOTTEN = "user was forgotten"
 """Why a row is refused; of such a row nothing is kept."""
@@ -158,6 +159,8 @@ def _said(user: str) -> bytes:
 def add_table(connection: duckdb.DuckDBPyConnection, people: People) -> None:
     """Make `TABLE` in a database, where anybody is refused."""
     if people.tombstones:
+        import pyarrow as pa  # late: every command opens a workspace, and few make this table
+
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {TABLE} (person VARCHAR, until BIGINT)")
         rows = people.tombstone_rows()
         table = pa.table({"person": [one for one, _ in rows], "until": [until for _, until in rows]})

@@ -10,9 +10,11 @@ by which a backup names the key; it never changes, and a user who comes back aft
 
 from __future__ import annotations
 
+import hmac
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
@@ -32,6 +34,8 @@ EVERYBODY = int.from_bytes(b"everyone", "little")
 
 _MAGIC, _ID = b"freshet keys 1\n\0", 16
 _HEAD = len(_MAGIC) + _ID
+_MARKED = 16
+"""Slots by which two copies of one workspace are told apart; each gives its newest users other ones."""
 RECORD = np.dtype([("user", "<u8"), ("key", "u1", (16,))])
 
 
@@ -87,9 +91,7 @@ class UserKeys:
         What is returned is on the disk, in the workspace and in the copy.
         """
         asked, back = np.unique(users, return_inverse=True)
-        with locked(self.path.parent):
-            if not self.path.exists():
-                _create(self.path)
+        with locked(self.path.parent), self._copied(make=True):
             records = _records(self.path)
             slots = self._index.slots(records, asked)
             new = slots < 0
@@ -99,9 +101,6 @@ class UserKeys:
                 slots[new] = len(records) + np.arange(len(made))
                 keys[new] = made["key"]
                 _append(self.path, made)
-            if self._copy is not None and not self._copy.exists():
-                self._make(self._copy)
-            self._refresh()
         return Keys(slots[back], keys[back])
 
     def at(self, slots: NDArray[np.int64]) -> Keys:
@@ -117,6 +116,30 @@ class UserKeys:
                 hint="these are older keys than those that the backup was made with: give a newer copy",
             )
         return Keys(slots, records["key"][slots])
+
+    def marks(self) -> dict[int, str]:
+        """What tells these keys from others of the same id: of the newest slots, a hash of their keys."""
+        records = _records(self.path)
+        newest = range(max(0, len(records) - _MARKED), len(records))
+        return {slot: _mark(records["key"][slot]) for slot in newest if records["key"][slot].any()}
+
+    def compare(self, marks: Mapping[int, str]) -> None:
+        """Compare with `marks` of before.
+
+        Raises:
+            ArtifactError: another copy of the workspace made them, which gave these slots keys of its own; or
+                they are newer.
+        """
+        slots = sorted(marks)
+        found = self.at(np.array(slots, np.int64))
+        for slot, key, dropped in zip(slots, found.keys, found.dropped, strict=True):
+            if not dropped and _mark(key) != marks[slot]:
+                raise ArtifactError(
+                    f"key {slot:,} of {self.path} is not the one that the backup was made with: two "
+                    "copies of one workspace have each given keys of their own",
+                    hint="each copy needs a place of its own for backups; restore with the keys of the copy "
+                    "that made the backup",
+                )
 
     def drop(self, user: str) -> bool:
         """Drop a user's keys for good, and the key of `EVERYBODY`; whether the user had one.
@@ -149,7 +172,8 @@ class UserKeys:
                     hint="mount its disk, then run the command again; if it is gone for good, or was never "
                     "made, `freshet backup` makes it",
                 )
-            self._refresh()
+            with self._copied():
+                pass
         return len(found)
 
     def adopt(self, kept: Path) -> None:
@@ -167,29 +191,51 @@ class UserKeys:
             else:
                 _join(kept, self.path)
 
-    def _make(self, copy: Path) -> None:
-        try:
-            with written(copy) as aside:
-                shutil.copyfile(self.path, aside)
-        except OSError as error:
-            raise _unwritable(copy, error) from None
+    @contextmanager
+    def _copied(self, make: bool = False) -> Iterator[None]:
+        """A block before and after which the copy is as the workspace's keys are.
 
-    def _refresh(self) -> None:
-        """Bring the copy up to date; a drop that only the copy knows is done here as well."""
+        Before it, since another copy of this workspace may have given keys there: each takes over what the
+        other gave, and no slot is given twice. A drop that only one of the two files knows is done in both.
+
+        Args:
+            make: where there is no file yet, one is made.
+        """
+        if make and not self.path.exists():
+            _create(self.path)
         if self._copy is None:
+            yield
             return
+        with ExitStack() as held:
+            with self._reached() as copy:
+                make_folder(copy.parent)
+                if not copy.parent.samefile(self.path.parent):  # of one folder the lock is held
+                    held.enter_context(locked(copy.parent))
+                if make and not copy.exists():
+                    with written(copy) as aside:
+                        shutil.copyfile(self.path, aside)
+                _join(copy, self.path)
+                _join(self.path, copy)
+            yield
+            with self._reached() as copy:
+                if len(_records(copy)) < len(_records(self.path)):
+                    _join(self.path, copy)
+
+    @contextmanager
+    def _reached(self) -> Iterator[Path]:
+        """The copy; what the system says of it becomes an ArtifactError."""
+        assert self._copy is not None
         try:
-            _join(self.path, self._copy)
-            _join(self._copy, self.path)
+            yield self._copy
         except OSError as error:
-            raise _unwritable(self._copy, error) from None
+            raise ArtifactError(
+                f"the copy of the keys, {self._copy}, can't be written: {error.strerror}",
+                hint="see to its disk, then run the command again; [backup] keys names it",
+            ) from None
 
 
-def _unwritable(copy: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(
-        f"the copy of the keys, {copy}, can't be written: {error.strerror}",
-        hint="see to its disk, then run the command again; [backup] keys names it",
-    )
+def _mark(key: NDArray[np.uint8]) -> str:
+    return hmac.digest(key.tobytes(), b"freshet mark", "sha256")[:8].hex()
 
 
 def _create(path: Path) -> None:
@@ -291,10 +337,12 @@ def _join(source: Path, target: Path) -> None:
     theirs, mine = _records(source), _records(target)
     both = min(len(theirs), len(mine))
     alive = theirs["key"][:both].any(axis=1) & mine["key"][:both].any(axis=1)
-    if (theirs["user"][:both] != mine["user"][:both])[alive].any():
+    apart = np.flatnonzero((theirs[:both] != mine[:both]) & alive)
+    if len(apart):
         raise ArtifactError(
-            f"{target} and {source} have gone apart: two copies of one workspace have each added keys",
-            hint="name another file in [backup] keys",
+            f"{target} and {source} have gone apart: from number {apart[0]:,} on, two copies of one "
+            "workspace have each given keys of their own",
+            hint="each copy needs a place of its own for backups, and a folder of its own in [backup] keys",
         )
     gone = ~theirs["key"][:both].any(axis=1) & mine["key"][:both].any(axis=1)
     _overwrite(target, np.flatnonzero(gone).tolist())

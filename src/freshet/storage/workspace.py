@@ -18,9 +18,10 @@ from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
 from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.core.time import utc_now
+from freshet.storage import rooms
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
-from freshet.storage.durable import ReportFullDisk
+from freshet.storage.durable import ReportFullDisk, is_full
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
@@ -175,10 +176,14 @@ class Workspace:
         """
         if command != UPGRADE:
             check_writable(self.root)
+        if self.log is not None:
+            rooms.wait_for_door(self.log, self.wait, self.reporter.say)
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
         ended = False
         try:
             with ReportFullDisk(self.root), waiting as held:
+                if self.log is not None:  # again: it may have been shut before this room was there
+                    rooms.wait_for_door(self.log, 0.0, self.reporter.say)
                 if held.took_over:  # its drafts are of no use to anybody
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
@@ -209,8 +214,9 @@ class Workspace:
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
         run.record.settings = self.config.deciding()
         told = {"freshet.run.id": run.record.id, "freshet.run.command": command}
+        report = ReportFullDisk(self.root, lambda: _published(run))
         with (
-            ReportFullDisk(self.root, lambda: _published(run)),
+            report,
             tracing.work(f"freshet {command}", told) as traced,
         ):
             try:
@@ -224,7 +230,7 @@ class Workspace:
                 raise
             except BaseException as error:
                 if run.record.outcome == "running":
-                    run.fail(error)
+                    run.fail(report.told(error) if is_full(error) else error)
                 raise
             else:
                 if run.record.outcome == "running":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.errors import ArtifactError
-from freshet.stages.events import EventLog
+from freshet.stages.events import snapshots
 from freshet.storage.durable import locked, read_json, write_json
 from freshet.storage.workspace import Workspace
 
@@ -63,7 +63,7 @@ def seen_streams(ws: Workspace) -> tuple[SeenStream, ...]:
     """All streams that the log has read from."""
     known = _known(ws.source / _FILE)
     found = []
-    for name, state in EventLog(ws.source).snapshot().streams.items():
+    for name, state in snapshots.latest(ws.source)[1].streams.items():
         look = known.get(name, {"partitions": {}, "last_event": None})
         looks = [_Look(**one) for one in look["partitions"].values()]
         behind = {one: _Look(**seen).behind for one, seen in look["partitions"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,15 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from freshet import due, operations, pipeline
+from freshet.cli import show
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.core.time import microseconds_of
 from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
 from freshet.experiments import canary
 from freshet.experiments.assignment import arm_of
-from freshet.experiments.canary import trial
+from freshet.experiments.canary import ending, trial
 from freshet.experiments.guardrails import guard
 from freshet.experiments.guardrails.harm import Findings
 from freshet.stages.table import step as table
@@ -96,6 +99,9 @@ def test_some_users_are_served_first(two: Workspace, tmp_path: Path, world: Path
     arms = [arm_of(one, user_number(f"u{n}")) for n in range(2000)]
     share = np.mean([arm is not None and arm.name == trial.CANARY for arm in arms])
     assert abs(share - 0.3) < 0.05
+    told = io.StringIO()
+    show.ended(Console(file=told, width=200), next(ws.ledger.newest_first()), None)
+    assert "done: release 2 serves 30.0% of the users first;" in told.getvalue()
 
 
 def test_without_a_share_it_serves_everybody(two: Workspace, tmp_path: Path, world: Path) -> None:
@@ -157,7 +163,7 @@ def test_one_that_nobody_was_shown_although_others_were_is_taken_back(
     two: Workspace, tmp_path: Path, world: Path
 ) -> None:
     ws = tried(two, tmp_path, world)
-    rows = [{**shown(f"g{n}", "", 0, name="", id=f"a{n}"), "time": START + n} for n in range(trial.MANY)]
+    rows = [{**shown(f"g{n}", "", 0, name="", id=f"a{n}"), "time": START + n} for n in range(ending.MANY)]
     write_impressions(ws.root, rows)
     assert operations.check_experiments(ws, at(1.0))[1].rolled_back is None
     assert operations.check_experiments(ws, at(2.1))[1].rolled_back == (2, 1)

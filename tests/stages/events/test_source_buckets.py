@@ -20,8 +20,9 @@ from freshet.backends.object_stores.source_objects import BucketObjects
 from freshet.core.config import Events
 from freshet.core.errors import ConfigError, FreshetError, InputError, StoreUnreachable
 from freshet.core.urls import Location, Url, location
-from freshet.stages.events import EventLog, ImportReport, import_items, refused_sources
+from freshet.stages.events import EventLog, ImportReport, import_items
 from freshet.stages.events.formats import brings_items
+from freshet.stages.events.source_refusal import refused
 from tests.servers import Bucket
 
 from . import published
@@ -256,7 +257,7 @@ def test_a_server_that_is_gone_is_no_refusal(
     error = refusal(s3, tmp_path, "events.csv")
     assert isinstance(error, StoreUnreachable)
     assert error.retryable
-    assert refused_sources.refused(url(s3, "events.csv"), InputError("no"), BucketObjects()) == {}
+    assert refused(url(s3, "events.csv"), InputError("no"), BucketObjects()) == {}
 
 
 def test_a_refused_object_is_remembered(bucket: Bucket, tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_a_refused_object_is_remembered(bucket: Bucket, tmp_path: Path) -> None:
     error = refusal(bucket, tmp_path, "events.csv")
     assert isinstance(error, InputError)
     assert f"{bucket.url}/events.csv: none of its 1 rows can be used" in error.message
-    kept = refused_sources.refused(url(bucket, "events.csv"), error, BucketObjects())
+    kept = refused(url(bucket, "events.csv"), error, BucketObjects())
     assert kept["refused"] == f"{bucket.url}/events.csv"
 
 

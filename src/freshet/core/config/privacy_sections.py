@@ -46,7 +46,8 @@ class RetentionConfig(Section):
         0,
         ge=0,
         le=LONGEST,
-        description="days since a run of the ledger ended, unless a release or a review needs it",
+        description="days since a run of the ledger ended, unless a release or a review needs it; what runs "
+        "said goes after so many days in any case",
     )
     receipts_days: int = Field(
         0, ge=0, le=LONGEST, description="days since a receipt of `freshet forget` was written"

@@ -90,6 +90,14 @@ class ScheduleConfig(Section):
         "0 = never",
     )
 
+    nice: int = Field(
+        10,
+        ge=0,
+        le=19,
+        description="how far commands that run make way for whoever else needs a processor, such as a server "
+        "beside them: 0 = not at all, 19 = most",
+    )
+
     @property
     def zone(self) -> ZoneInfo:
         """Of `timezone`."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from freshet import inspect
 from freshet.core.errors import ConfigError
 from freshet.dashboard.overview_view import DAYS, answers, costs, part, place_of_planner
-from freshet.dashboard.run_view import run_rows
+from freshet.dashboard.run_view import place_of, run_rows
 from freshet.dashboard.visit import Page, Values, Visit
-from freshet.inspect.schedule_view import schedule_view
+from freshet.inspect.canary_view import canary_view
+from freshet.inspect.job_listing import schedule_view
+from freshet.inspect.screened import screened
 
 LAST_RUNS = 5
 
@@ -26,6 +28,9 @@ def overview(visit: Visit) -> Values:
         "schedule": part(lambda: visit.cached("schedule", minute, make=lambda: schedule_view(ws, visit.now))),
         "runs": run_rows(ws, ws.ledger.paths()[: -LAST_RUNS - 1 : -1]),
         "days": DAYS,
+        "place": place_of(ws),
+        "canary": part(lambda: visit.cached("canary", minute, make=lambda: canary_view(ws, visit.now))),
+        "screen": part(lambda: visit.cached("screen", make=lambda: screened(ws, ws.releases.current()))),
     }
 
 

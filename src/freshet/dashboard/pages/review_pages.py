@@ -46,19 +46,32 @@ class ModelEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Churn:
+    """Share of the top-5 successors that a table changes; `floor`: what chance alone changes; `bound`."""
+
+    share: float
+    floor: float
+    bound: float
+
+
+@dataclass(frozen=True, slots=True)
 class TableEvidence:
-    """How much a table differs from the one that serves.
+    """Why a table was halted, and how it differs from the one that serves.
 
     Attributes:
-        churn: share of the top-5 successors that changed; `floor`: what chance alone changes; `bound`.
+        churn: where it changes too much; None where something else halted it.
+        crowd: first places that rest on new users alone, as the record has them (`Resting`).
         diff: what changes most; None where it can't be told, and `why` says why.
     """
 
-    churn: float
-    floor: float
-    bound: float
+    churn: Churn | None
+    crowd: tuple[dict[str, Any], ...]
     diff: inspect.Diff | None
     why: str
+
+
+def _if_waiting(record: Record) -> Record | None:
+    return record if record.outcome == "waiting" else None
 
 
 def reviews(visit: Visit) -> Values:
@@ -69,12 +82,10 @@ def reviews(visit: Visit) -> Values:
         waiting, damage = [], ""
         for path in ws.ledger.paths():
             try:
-                record = ws.ledger.get(path.stem)
+                if (record := ws.ledger.digest(path, _if_waiting)) is not None:
+                    waiting.append(record)
             except ArtifactError as error:
                 damage = error.message
-                continue
-            if record.outcome == "waiting":
-                waiting.append(record)
         try:
             decided = ws.decisions.all()[::-1]
         except ArtifactError as error:
@@ -138,14 +149,17 @@ def _model(waiting: dict[str, Any]) -> ModelEvidence:
 
 def _table(ws: Workspace, record: Record) -> TableEvidence:
     waiting = record.waiting or {}
-    churn, floor = float(waiting["churn"]), float(waiting["floor"])
-    bound = max(ws.config.table.max_churn, 2 * floor)
+    churn = None
+    if "churn" in waiting:
+        floor = float(waiting["floor"])
+        churn = Churn(float(waiting["churn"]), floor, max(ws.config.table.max_churn, 2 * floor))
+    crowd = tuple(waiting.get("crowd", ()))
     try:
         made = open_waiting(ws, str(waiting["table"]), record.id)
         diff = differences(ws, inspect.open_release(ws), made)
     except (ArtifactError, ConfigError) as error:
-        return TableEvidence(churn, floor, bound, None, error.message)
-    return TableEvidence(churn, floor, bound, diff, "")
+        return TableEvidence(churn, crowd, None, error.message)
+    return TableEvidence(churn, crowd, diff, "")
 
 
 PAGES = (

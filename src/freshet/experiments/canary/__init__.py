@@ -5,7 +5,15 @@ arm serves the new release. So users are assigned, exposures logged, effects and
 experiment.
 """
 
-from freshet.experiments.canary.publication import publish
-from freshet.experiments.canary.trial import promote, running, take_back, tried, waits
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.experiments.canary.ending import promote, take_back
+    from freshet.experiments.canary.publication import publish
+    from freshet.experiments.canary.trial import running, tried, waits
+else:
+    __getattr__ = late(__name__)
 
 __all__ = ["promote", "publish", "running", "take_back", "tried", "waits"]

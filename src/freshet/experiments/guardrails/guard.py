@@ -15,7 +15,7 @@ from datetime import datetime
 from freshet.core.errors import ArtifactError, ConfigError, FreshetError, LeaseLost
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments import lifecycle
-from freshet.experiments.canary import trial
+from freshet.experiments.canary import ending, trial
 from freshet.experiments.guardrails.harm import Findings, GuardrailResult, SplitResult, evaluate
 from freshet.storage import rollback
 from freshet.storage.decisions import GUARDRAIL
@@ -83,12 +83,12 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
             if experiment.canary:
                 if _is_void(ws, run, experiment, now):  # what came before it may have rolled back
                     continue
-                reason = reason or trial.broken(ws, experiment, some, now)
+                reason = reason or ending.broken(ws, experiment, some, now)
                 if reason:
-                    rolled_back = trial.take_back(ws, run, experiment, now, reason, GUARDRAIL)
+                    rolled_back = ending.take_back(ws, run, experiment, now, reason, GUARDRAIL)
                     stopped[experiment.name] = reason
-                elif reason := trial.passed(ws, experiment, some, now):
-                    promoted = trial.promote(ws, run, experiment, now, reason)
+                elif reason := ending.passed(ws, experiment, some, now):
+                    promoted = ending.promote(ws, run, experiment, now, reason)
                 continue
             if not reason:
                 continue
@@ -119,7 +119,7 @@ def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
 
 def _is_void(ws: Workspace, run: Run, experiment: Experiment, now: datetime) -> bool:
     """Whether an experiment is a canary with nothing left to compare; it ends then."""
-    reason = trial.void(ws, experiment) if experiment.canary else ""
+    reason = ending.void(ws, experiment) if experiment.canary else ""
     if reason:
         lifecycle.stop(ws, run, experiment.name, now, reason, GUARDRAIL)
     return bool(reason)

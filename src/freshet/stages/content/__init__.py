@@ -5,15 +5,22 @@ places items and interests in the space of texts and in that of co-engagement, a
 is what is stored. What becomes of it in the mixture is decided in `stages.counts`.
 """
 
-from freshet.stages.content.format import ContentItems, read_centroids, read_items, read_vectors, write
-from freshet.stages.content.item_engagements import ItemEngagements, read_engagements
-from freshet.stages.content.vectors import (
-    LAST_ITEMS,
-    ContentVectors,
-    centred,
-    engaged_vectors,
-    mean_by_interest,
-)
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.content.format import ContentItems, read_centroids, read_items, read_vectors, write
+    from freshet.stages.content.item_engagements import ItemEngagements, read_engagements
+    from freshet.stages.content.vectors import (
+        LAST_ITEMS,
+        ContentVectors,
+        centred,
+        engaged_vectors,
+        mean_by_interest,
+    )
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "LAST_ITEMS",

@@ -9,29 +9,43 @@ applies the mixture to users and contexts, and `single_user_scorer` to one user,
 is what both add for users whom the planner was asked about.
 """
 
-from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
-from freshet.stages.counts.count_model import FEW, CountModel, feature_names, popularity_of
-from freshet.stages.counts.format import read, write
-from freshet.stages.counts.fusion import Blocks, Change, fuse, mean_by_user
-from freshet.stages.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
-from freshet.stages.counts.planner_prior import SHARES, STAND_IN, towards
-from freshet.stages.counts.planner_score import PlannerScores
-from freshet.stages.counts.prior_counts import HeldOut, choose_prior_counts, likelihood_after_last
-from freshet.stages.counts.row_by_row import RowByRow
-from freshet.stages.counts.scorer import (
-    COUNTS,
-    FUSED,
-    PLANNER,
-    SEQUENCE,
-    ContentPart,
-    Scorer,
-    SequenceLogits,
-    held_by_all,
-    held_by_counts,
-    length_class,
-)
-from freshet.stages.counts.single_user_scorer import SingleUserScorer, UserScores
-from freshet.stages.counts.user_part import UserPart
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
+    from freshet.stages.counts.count_model import FEW, CountModel, feature_names, popularity_of
+    from freshet.stages.counts.format import read, write
+    from freshet.stages.counts.fusion import Blocks, Change, fuse, mean_by_user
+    from freshet.stages.counts.mixture import (
+        Held,
+        fit,
+        log_likelihood,
+        log_likelihood_of,
+        log_softmax,
+        scores,
+    )
+    from freshet.stages.counts.planner_prior import SHARES, STAND_IN, towards
+    from freshet.stages.counts.planner_score import PlannerScores
+    from freshet.stages.counts.prior_counts import HeldOut, choose_prior_counts, likelihood_after_last
+    from freshet.stages.counts.row_by_row import RowByRow
+    from freshet.stages.counts.scorer import (
+        COUNTS,
+        FUSED,
+        PLANNER,
+        SEQUENCE,
+        ContentPart,
+        Scorer,
+        SequenceLogits,
+        held_by_all,
+        held_by_counts,
+        length_class,
+    )
+    from freshet.stages.counts.single_user_scorer import SingleUserScorer, UserScores
+    from freshet.stages.counts.user_part import UserPart
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "COUNTS",

@@ -18,18 +18,25 @@ the catalogue; `history_reader` reads what each user engaged last; `refused_sour
 of which no row was fine.
 """
 
-from freshet.stages.events.event_days import DayFile
-from freshet.stages.events.event_log import EventLog, ImportReport
-from freshet.stages.events.formats import brings_items, item_source
-from freshet.stages.events.history_reader import HistoryReader
-from freshet.stages.events.item_catalogue import FILE as ITEMS_FILE
-from freshet.stages.events.item_catalogue import ItemsReport, Overlap, import_items, overlap
-from freshet.stages.events.plausibility import body
-from freshet.stages.events.quarantine import Refused
-from freshet.stages.events.rule import Rule, parse
-from freshet.stages.events.snapshots import Snapshot
-from freshet.stages.events.stream_batch import Batch, BatchReport
-from freshet.stages.events.stream_state import StreamState
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.events.event_days import DayFile
+    from freshet.stages.events.event_log import EventLog, ImportReport
+    from freshet.stages.events.formats import brings_items, item_source
+    from freshet.stages.events.history_reader import HistoryReader
+    from freshet.stages.events.item_catalogue import FILE as ITEMS_FILE
+    from freshet.stages.events.item_catalogue import ItemsReport, Overlap, import_items, overlap
+    from freshet.stages.events.plausibility import body
+    from freshet.stages.events.quarantine import Refused
+    from freshet.stages.events.rule import Rule, parse
+    from freshet.stages.events.snapshots import Snapshot
+    from freshet.stages.events.stream_batch import Batch, BatchReport
+    from freshet.stages.events.stream_state import StreamState
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "ITEMS_FILE",

@@ -178,7 +178,10 @@ def _extras(table: Table, rule: Rule, keep: frozenset[str]) -> dict[str, str]:
 
 def _missing(table: Table, wanted: BaseModel, part: str) -> InputError:
     section = "events.columns" if isinstance(wanted, config.Columns) else "events.item_columns"
-    hint = f"set [{section}] {part} in freshet.toml to the column that holds it"
+    hint = (
+        f"if all files have changed, set [{section}] {part} in freshet.toml to the column "
+        "that holds it; if this one alone has, ask for it with the column that it had"
+    )
     if looks_like_data([column for column in table.columns if column not in table.partitions]):
         hint = f"its first line must name the columns, and seems to be data; else {hint}"
     return InputError(

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from freshet.core.errors import FreshetError, InputError
-from freshet.core.ports import SourceStore
-from freshet.core.urls import Location
-from freshet.stages.events import Refused
-from freshet.stages.events.formats import listing
+from freshet.core.errors import InputError
 from freshet.storage.workspace import Workspace
 
 
@@ -28,22 +23,6 @@ class Refusal:
     why: str
     run: str
     until: date | None
-
-
-def refused(source: Location, error: InputError, store: SourceStore | None = None) -> dict[str, Any]:
-    """What the ledger keeps of a refusal; nothing of a source that isn't there, which nobody offered.
-
-    Args:
-        store: of sources in buckets.
-    """
-    try:
-        there = listing(source, store)
-    except FreshetError:  # a bucket that isn't there, or can't be asked
-        return {}
-    if there.what == "nothing" or (there.what == "glob" and not there.files and not there.unread):
-        return {}
-    until = error.until if isinstance(error, Refused) else None
-    return {"refused": str(source), "why": error.message, "until": str(until) if until else None}
 
 
 def pending(ws: Workspace) -> Refusal | None:

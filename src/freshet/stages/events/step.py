@@ -11,8 +11,9 @@ from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
 from freshet.core.urls import Location, location
 from freshet.stages import events
-from freshet.stages.events import first_day, refused_sources
+from freshet.stages.events import first_day
 from freshet.stages.events.layouts import Reading
+from freshet.stages.events.source_refusal import refused
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
 from freshet.storage.ledger import Run, StepRecord
@@ -56,7 +57,7 @@ def import_sources(
             try:
                 report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
-                step.details = _rows_of(reports) | refused_sources.refused(file, error, ws.sources)
+                step.details = _rows_of(reports) | refused(file, error, ws.sources)
                 raise
             reports.append(report)
             _report(run, report.notes, report.quarantined)

@@ -6,12 +6,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.types import Evidence
+from freshet.storage.parquet_columns import numbers, read_columns
 from freshet.storage.sound_reading import sound
 
 _COLUMNS = tuple(field.name for field in fields(Evidence))
@@ -26,7 +26,7 @@ def write(evidence: Evidence, path: Path) -> None:
 @sound
 def read(path: Path) -> Evidence:
     """Read what `write` wrote."""
-    table = pq.read_table(path).combine_chunks()
+    table = read_columns(path).combine_chunks()
     return Evidence(*(_array(table[name]) for name in _COLUMNS))
 
 
@@ -37,7 +37,6 @@ def _column(values: NDArray[Any]) -> pa.Array:
 
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     if not pa.types.is_fixed_size_list(column.type):
-        return np.asarray(column.to_numpy())
-    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks] or [np.zeros(0)])
-    flat = flat.astype(column.type.value_type.to_pandas_dtype(), copy=False)
-    return flat.reshape(-1, column.type.list_size)
+        return numbers(column)
+    values = [chunk.flatten() for chunk in column.chunks]
+    return numbers(pa.chunked_array(values, column.type.value_type)).reshape(-1, column.type.list_size)

@@ -6,9 +6,16 @@ planner is asked about; `format` stores the answers. The planner itself is a por
 backend, not this stage.
 """
 
-from freshet.stages.inference.execute import Outcome, is_whole, run
-from freshet.stages.inference.format import read, write
-from freshet.stages.inference.plan import WIDTH, Plan, chunks, expected, fingerprints, make_plan
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.inference.execute import Outcome, is_whole, run
+    from freshet.stages.inference.format import read, write
+    from freshet.stages.inference.plan import WIDTH, Plan, chunks, expected, fingerprints, make_plan
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "WIDTH",

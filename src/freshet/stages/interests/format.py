@@ -21,6 +21,7 @@ from freshet.core.errors import ArtifactError
 from freshet.core.types import Interests
 from freshet.stages.interests import item_text
 from freshet.stages.interests.item_text import TextModel
+from freshet.storage.parquet_columns import numbers, read_columns
 from freshet.storage.sound_reading import OTHERWISE
 
 FIT, TEXT, CO_ENGAGEMENT, TAXONOMY = "fit", "text", "co-engagement", "taxonomy"
@@ -107,8 +108,8 @@ def save_assignment(assignment: Assignment, into: Path) -> None:
 def load_assignment(path: Path) -> Assignment:
     """Raises ArtifactError if the file is missing or damaged."""
     try:
-        table = pq.read_table(path / "assignment.parquet")
-        interest = table.column("interest").to_numpy().astype(np.int64)
+        table = read_columns(path / "assignment.parquet")
+        interest = numbers(table.column("interest")).astype(np.int64)
         items, how = table.column("item").to_pylist(), table.column("how").to_pylist()
     except OTHERWISE as error:
         raise _damaged(path, error) from None
@@ -137,7 +138,7 @@ def save_interests(interests: Interests, rows: Mapping[str, Sequence[Any]], into
 def load_paths(path: Path) -> tuple[tuple[int, ...], ...]:
     """The path of each interest in the tree; raises ArtifactError if the file is damaged."""
     try:
-        table = pq.read_table(path / "interests.parquet", columns=["path"])
+        table = read_columns(path / "interests.parquet", columns=["path"])
     except OTHERWISE as error:
         raise _damaged(path, error) from None
     return tuple(tuple(row) for row in table.column("path").to_pylist())
@@ -150,9 +151,9 @@ def load(path: Path) -> Interests:
         ArtifactError: a file is missing or damaged.
     """
     try:
-        table = pq.read_table(path / "interests.parquet", columns=["id", "description"])
+        table = read_columns(path / "interests.parquet", columns=["id", "description"])
         vectors = np.load(path / "vectors.npy", allow_pickle=False)
-        ids = table.column("id").to_numpy().astype(np.int32)
+        ids = numbers(table.column("id")).astype(np.int32)
         descriptions = tuple(table.column("description").to_pylist())
     except OTHERWISE as error:
         raise _damaged(path, error) from None
@@ -219,7 +220,7 @@ def text_vectors(interests: Path, titles: Sequence[str], texts: Sequence[str]) -
 
 def _texts_of(items: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:
     """Title and text of each item; '' where the catalogue says nothing."""
-    table = pq.read_table(items / "items.parquet", columns=["item", "title", "text"])
+    table = read_columns(items / "items.parquet", columns=["item", "title", "text"])
     known = {
         item: (title or "", text or "")
         for item, title, text in zip(*(column.to_pylist() for column in table.columns), strict=True)

@@ -7,14 +7,21 @@ result. `item_index` holds items in the order of their interests, `ranker` ranks
 compiled).
 """
 
-from freshet.stages.items.format import read, write
-from freshet.stages.items.item_histories import Rows, rows
-from freshet.stages.items.item_index import ItemIndex, nearest
-from freshet.stages.items.item_log import UNSEEN, Engagements, engagements
-from freshet.stages.items.prior import LITTLE, features, names, popularity
-from freshet.stages.items.prior_weights import Histories, design, fit_weights
-from freshet.stages.items.ranker import Ranker
-from freshet.stages.items.ranker_evaluation import Evaluated, Score, evaluate, interval
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.items.format import read, write
+    from freshet.stages.items.item_histories import Rows, rows
+    from freshet.stages.items.item_index import ItemIndex, nearest
+    from freshet.stages.items.item_log import UNSEEN, Engagements, engagements
+    from freshet.stages.items.prior import LITTLE, features, names, popularity
+    from freshet.stages.items.prior_weights import Histories, design, fit_weights
+    from freshet.stages.items.ranker import Ranker
+    from freshet.stages.items.ranker_evaluation import Evaluated, Score, evaluate, interval
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "LITTLE",

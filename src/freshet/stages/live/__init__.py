@@ -4,8 +4,15 @@
 score, `calibration` fits their weights on held-out windows, `format` keeps them.
 """
 
-from freshet.stages.live.bursts import Burst
-from freshet.stages.live.format import read, write
-from freshet.stages.live.overlay import Overlay, Settings
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.live.bursts import Burst
+    from freshet.stages.live.format import read, write
+    from freshet.stages.live.overlay import Overlay, Settings
+else:
+    __getattr__ = late(__name__)
 
 __all__ = ["Burst", "Overlay", "Settings", "read", "write"]

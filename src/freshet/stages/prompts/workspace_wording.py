@@ -12,13 +12,15 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from freshet.core.errors import ConfigError
+from freshet.core.ports import Tuner
 from freshet.core.prompt_templates import PromptTemplate, TemplateWording, check, clean
 from freshet.core.prompts import ShortWording, Wording, names
 from freshet.core.types import Interests
 from freshet.run_context import RunContext
-from freshet.stages.events import ITEMS_FILE
+from freshet.stages import events
 from freshet.storage.artifacts import committed
 from freshet.storage.manifests import InterestsManifest
+from freshet.storage.parquet_columns import read_columns
 from freshet.storage.workspace import Workspace
 
 TRAINED = ("scratch", "transformers")
@@ -58,6 +60,11 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     if config.shortlist and config.kind not in TRAINED:
         own["shortlist"] = config.shortlist
     return own
+
+
+def planner_of(ws: Workspace, tuner: Tuner) -> dict[str, object]:
+    """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
+    return {"planner": settings_of(ws), "recipe": tuner.recipe}
 
 
 def wording_for(ws: Workspace, settings: Mapping[str, Any], interests: Interests, version: str) -> Wording:
@@ -100,12 +107,12 @@ def _template(ws: Workspace) -> PromptTemplate:
 def _typical(ws: Workspace, interests: Interests, version: str, most: int) -> Titles:
     """The titles of up to `most` of the busiest items of each interest when these were formed."""
     formed = committed(ws.store, "interests", version)
-    rows = pq.read_table(formed.path / "interests.parquet", columns=["id", "sample_items"])
+    rows = read_columns(formed.path / "interests.parquet", columns=["id", "sample_items"])
     samples = dict(zip(rows["id"].to_pylist(), rows["sample_items"].to_pylist(), strict=True))
     catalogue = committed(ws.store, "items", InterestsManifest.of(formed).inputs.items)
     wanted = sorted({item for own in samples.values() for item in own})
     known = pq.read_table(
-        catalogue.path / ITEMS_FILE, columns=["item", "title"], filters=[("item", "in", wanted)]
+        catalogue.path / events.ITEMS_FILE, columns=["item", "title"], filters=[("item", "in", wanted)]
     )
     titles = {
         item: clean(title or "")

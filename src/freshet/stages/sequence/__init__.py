@@ -5,7 +5,14 @@
 items: the model only knows numbers.
 """
 
-from freshet.stages.sequence.format import read, write
-from freshet.stages.sequence.sasrec import SequenceModel
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.sequence.format import read, write
+    from freshet.stages.sequence.sasrec import SequenceModel
+else:
+    __getattr__ = late(__name__)
 
 __all__ = ["SequenceModel", "read", "write"]

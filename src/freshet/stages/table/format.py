@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
 from freshet.core.types import CONTENT, Context, code_of, context_codes, positions
-from freshet.stages import counts, inference
-from freshet.stages.content import read_centroids
-from freshet.stages.sequence import read as read_sequence
+from freshet.stages import content, counts, inference, sequence
 from freshet.stages.table.build import ARRAYS
 from freshet.stages.table.contexts import dense_row
 from freshet.storage.artifacts import Artifact
@@ -156,13 +154,13 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     if fused is None and part is None:
         return counts.Scorer(model, by_length)
     fused = fused or {counts.COUNTS: {"weight": 1.0}}
-    planner = sequence = None
+    planner = logits = None
     if counts.PLANNER in fused:
         planner = open_planner(made, interests)
     if counts.SEQUENCE in fused:
-        sequence = read_sequence(made.path / "sequence").logits
+        logits = sequence.read(made.path / "sequence").logits
     weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
-    return counts.Scorer(model, by_length, planner, weights, sequence, part)
+    return counts.Scorer(model, by_length, planner, weights, logits, part)
 
 
 def _content(made: Artifact, stored: dict[str, Any]) -> counts.ContentPart | None:
@@ -175,7 +173,7 @@ def _content(made: Artifact, stored: dict[str, Any]) -> counts.ContentPart | Non
 
     alone = stored["without_context"]
     return counts.ContentPart(
-        read_centroids(made.path / "content"),
+        content.read_centroids(made.path / "content"),
         weights(stored["fused"]),
         np.append(alone[counts.COUNTS]["weight"], weights(alone)) if alone else None,
     )
@@ -200,7 +198,7 @@ def open_single_user_scorer(made: Artifact, scorer: counts.Scorer) -> counts.Sin
     """The same scores for one user at a time, quickly."""
     if scorer.sequence is None:
         return counts.SingleUserScorer(scorer)
-    model = read_sequence(made.path / "sequence")
+    model = sequence.read(made.path / "sequence")
     return counts.SingleUserScorer(scorer, model.reader(scorer.model.popularity))
 
 

@@ -8,12 +8,19 @@ examples, sums with half-lives (`decayed_sums`), supports in a window; `monthly`
 order. `established` says since when a user has a past.
 """
 
-from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, without
-from freshet.stages.transitions.day_files import intact
-from freshet.stages.transitions.engagements import reassigned
-from freshet.stages.transitions.established import Established
-from freshet.stages.transitions.format import count_of, referenced
-from freshet.stages.transitions.transition_log import TransitionLog
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, without
+    from freshet.stages.transitions.day_files import intact
+    from freshet.stages.transitions.engagements import reassigned
+    from freshet.stages.transitions.established import Established
+    from freshet.stages.transitions.format import count_of, referenced
+    from freshet.stages.transitions.transition_log import TransitionLog
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "Earlier",

@@ -19,6 +19,7 @@ from freshet.core.errors import ArtifactError
 from freshet.core.time import DAY
 from freshet.core.types import RECENT, Sums
 from freshet.stages.transitions.day_files import RECENT_COLUMNS, read_columns
+from freshet.storage.parquet_columns import numbers
 
 DENSE = 1 << 23
 """So many (context, successor) have a cell each; of more, only those observed have one."""
@@ -91,7 +92,7 @@ class Decayed:
     def _add(self, weight: NDArray[np.float64], file: DayFile, moment: int, before: int) -> None:
         """Add a file's transitions on days before `before`, as they weigh at `moment`."""
         table = read_columns(file.path, self._columns())
-        day = table["time"].to_numpy() // DAY  # (rows,)
+        day = numbers(table["time"]) // DAY  # (rows,)
         codes, complete = self._codes(table)
         keep = complete & (day < before)
         places = codes[keep] if self.codes is None else np.searchsorted(self.codes, codes[keep])
@@ -104,7 +105,7 @@ class Decayed:
         # the same few days over and over: one power each
         share = self._share(moment - np.arange(file.first, file.last + 1))[days - file.first]
         if self.draw is not None:
-            share = share * self.draw(table["user_key"].to_numpy()[keep])
+            share = share * self.draw(numbers(table["user_key"])[keep])
         np.add.at(weight, places, share)
 
     def _columns(self) -> list[str]:
@@ -114,10 +115,10 @@ class Decayed:
         """(rows,) context and successor read as a number in base N; and whether the context is complete."""
         code = np.zeros(len(table), np.int64)
         for name in (*self.context, "successor"):
-            code = code * self.interests + table[name].to_numpy()
+            code = code * self.interests + numbers(table[name])
         if not self.length:
             return code, np.ones(len(table), bool)
-        return code, table[self.context[0]].to_numpy() >= 0
+        return code, numbers(table[self.context[0]]) >= 0
 
     def _observed(self) -> NDArray[np.int64]:
         """(cells,) the codes that occur, ascending."""

@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -30,10 +30,13 @@ from freshet.stages.transitions.day_files import (
 from freshet.stages.transitions.decayed_sums import DayFile, Decayed, Draw, poisson
 from freshet.stages.transitions.established import Established, established
 from freshet.stages.transitions.format import load_counted
-from freshet.stages.transitions.recent_interests import RecentInterests, recent_interests
-from freshet.stages.transitions.walk import NEVER
 from freshet.storage.durable import make_folder
 from freshet.storage.sql import connect
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from freshet.stages.transitions.recent_interests import RecentInterests
 
 RECORD_COLUMNS = {"time": "time", "user_key": "user", "recent_1": "last", "successor": "successor"}
 """Column of a day file -> field of a record."""
@@ -225,6 +228,10 @@ class TransitionLog:
         Args:
             seed: of the order of interests of one step ([transitions] seed).
         """
+        # late: they bring a compiler, which sums can do without
+        from freshet.stages.transitions.recent_interests import recent_interests
+        from freshet.stages.transitions.walk import NEVER
+
         until = moment.microseconds
         since = NEVER if days is None else until - days * DAY
         first = None if days is None else day_number(str(moment)) - days - 1

@@ -5,20 +5,27 @@
 loads a tuned planner at its first query. The tuner is a port: see `freshet.backends.planners`.
 """
 
-from freshet.stages.tuning.examples import balanced, make_examples
-from freshet.stages.tuning.gates import (
-    FORM,
-    Evidence,
-    Gate,
-    GateReport,
-    exact_match,
-    gain_gate,
-    gates_of,
-    label_gates,
-    recall,
-    recall_gate,
-)
-from freshet.stages.tuning.planner_answers import answers
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
+
+if TYPE_CHECKING:
+    from freshet.stages.tuning.examples import balanced, make_examples
+    from freshet.stages.tuning.gates import (
+        FORM,
+        Evidence,
+        Gate,
+        GateReport,
+        exact_match,
+        gain_gate,
+        gates_of,
+        label_gates,
+        recall,
+        recall_gate,
+    )
+    from freshet.stages.tuning.planner_answers import answers
+else:
+    __getattr__ = late(__name__)
 
 __all__ = [
     "FORM",

@@ -18,7 +18,8 @@ from freshet.stages.evidence.step import gather
 from freshet.stages.prompts import workspace_wording as prompts
 from freshet.stages.prompts.step import lists_before
 from freshet.stages.prompts.workspace_wording import wording_of
-from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
+from freshet.stages.tuning.gate_passing import pass_gates
+from freshet.stages.tuning.gate_verdict import Verdict, verdict
 from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first
 from freshet.storage.build_once import build_once
@@ -70,7 +71,7 @@ def check_base(ws: Workspace) -> None:
     if ws.tuner is None:
         return
     prompts.check_template(ws)
-    wanted = planner_of(ws, ws.tuner)
+    wanted = prompts.planner_of(ws, ws.tuner)
     found = map(ModelManifest.of, newest_first(ws.store, "models"))
     if not any(_fits(model, model.settings | wanted) for model in found):
         ws.tuner.check(planned(ws))
@@ -269,11 +270,6 @@ def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budge
     )
 
 
-def planner_of(ws: Workspace, tuner: Tuner) -> dict[str, object]:
-    """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
-    return {"planner": prompts.settings_of(ws), "recipe": tuner.recipe}
-
-
 def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     """What a model must agree with to be used."""
     if ws.tuner is None:
@@ -282,7 +278,7 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     worded = evidence.model_dump(exclude={"hysteresis", "level"}) | {"level": evidence.forced}
     return {
         "code": CODE,
-        **planner_of(ws, ws.tuner),
+        **prompts.planner_of(ws, ws.tuner),
         "tuning": ws.config.tuning.model_dump(exclude={"every_days", *OF_THE_TUNER}),
         "evidence": None if evidence.level == "none" else worded,
         "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are

@@ -7,7 +7,14 @@ windows, `format` stores them. Serving looks for a user's row first; where they 
 something since, the release answers as it would without.
 """
 
+from typing import TYPE_CHECKING
+
+from freshet.core.late import late
 from freshet.stages.users.expected_gain import expected_gain
-from freshet.stages.users.format import read, read_calibration, write
+
+if TYPE_CHECKING:
+    from freshet.stages.users.format import read, read_calibration, write
+else:
+    __getattr__ = late(__name__)
 
 __all__ = ["expected_gain", "read", "read_calibration", "write"]

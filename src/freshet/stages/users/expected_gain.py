@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import PoissonRegressor
 
 RIDGE = 1e-3
 """Penalty of the regression: keeps it finite where a few users say nearly the same."""
@@ -50,6 +49,8 @@ def expected_gain(
     """
     used = np.concatenate([np.zeros(0, np.int64), *(uses for _, uses in past)])
     if used.any():
+        from sklearn.linear_model import PoissonRegressor  # slow to load, and few runs ask about users
+
         features = np.concatenate([activity.features for activity, _ in past])
         model = PoissonRegressor(alpha=RIDGE, max_iter=1000).fit(features, used)
         uses = model.predict(now.features) if len(now.recent) else np.zeros(0)

@@ -142,6 +142,12 @@ class BucketFiles:
                 retryable=True,
             )
 
+    def replaced(self) -> set[str]:
+        """Keys of the contents that the next `push` will put others, or none, in the place of."""
+        with self._lock:
+            changed = self._changes(())
+            return {self.base.files[path].key for path in changed if path in self.base.files}
+
     def create(self) -> None:
         """Write the first index, of what is in the folder here.
 

@@ -104,6 +104,8 @@ class BucketWorkspace(BucketFiles):
     def _save(self, ended: threading.Event) -> None:
         """Write back, every now and then, work that was paid for."""
         while not ended.wait(SAVE_SECONDS):
+            if self.rewriting:
+                continue  # all of it goes at once, when what it replaces was noted
             with suppress(FreshetError):  # the run finds out what is wrong
                 self.push(*SAVED)
 

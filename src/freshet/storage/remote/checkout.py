@@ -54,10 +54,12 @@ class Checkout:
     Args:
         root: of the workspace.
         folder: for what is known of its files; `.bucket` in it by default.
+        local: names in the workspace that are not looked at.
     """
 
-    def __init__(self, root: Path, folder: Path | None = None) -> None:
+    def __init__(self, root: Path, folder: Path | None = None, local: frozenset[str] = LOCAL) -> None:
         self.root = root
+        self._local = local
         self.folder = folder or root / FOLDER
         self._known: dict[str, tuple[Stamp, Entry]] = {}
         self._shared: frozenset[str] = frozenset()  # artifacts that the index had when it was last compared
@@ -170,7 +172,7 @@ class Checkout:
     def _walk(self, within: tuple[str, ...]) -> Iterator[tuple[str, Stamp]]:
         tops = [self.root / name for name in within] if within else sorted(self.root.iterdir())
         for top in tops:
-            if top.name in LOCAL or top.name.startswith("."):
+            if top.name in self._local or top.name.startswith("."):
                 continue
             for folder, names, files in os.walk(top) if top.is_dir() else [(str(self.root), [], [top.name])]:
                 names.sort()

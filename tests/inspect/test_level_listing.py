@@ -20,8 +20,10 @@ from freshet.inspect import Live, live_of, service_levels
 from freshet.inspect.age_levels import events_level, evidence_level, live_levels, stream_levels
 from freshet.inspect.drift_levels import drift_level, loss_level
 from freshet.inspect.freshness import FOLDER, Freshness
+from freshet.inspect.job_listing import schedule_view
 from freshet.inspect.level_facts import Facts, Run, gather
-from freshet.inspect.run_levels import damage_level, held_levels, last_run_level, review_level
+from freshet.inspect.run_levels import damage_level, held_levels, last_run_level, review_level, schedule_level
+from freshet.scheduling.outlook import State
 from freshet.scheduling.scheduler import Stopped
 from freshet.stages.schedule.since_refresh import DriftSince, LossByAge, drift_since, loss_by_age
 from freshet.storage import ledger
@@ -328,3 +330,20 @@ def test_an_event_that_arrives_late_does_not_age_what_serving_remembers(tmp_path
     users.events.append([np.array([body], TRANSITION).tobytes() + b"more" for body in bodies])
     assert live_of(users).last_event == NOW - timedelta(minutes=1)
     users.close()
+
+
+def test_a_job_that_is_held_back_is_told_with_why_and_until_when(tmp_path: Path) -> None:
+    view = schedule_view(Shop(tmp_path).open(), NOW)
+    held = replace(
+        view.jobs[-1],
+        job="fast",
+        state=State.BLACKOUT,
+        next_at=NOW,
+        why="nothing begins in a blackout",
+        overdue=False,
+    )
+    level = schedule_level(facts(schedule=replace(view, jobs=(held,))))
+    assert level.state == "ok"
+    assert (
+        level.sentence == f"the fast path waits until {NOW:%Y-%m-%d %H:%M} UTC: nothing begins in a blackout"
+    )
