@@ -173,8 +173,17 @@ def forked(
         expected = usual.get(name, {}).get(chosen % SPREAD if name == "recommend" else 0)
         if digest and not one.sealed and expected and digest != expected and guarded(one, name):
             return name, f"{name}: other content behind a checksum, silently", told
+        if name == "doctor" and outcome == "answered" and one.changed and not one.sealed and is_checked(one):
+            return name, "doctor: damage behind a checksum is not found", one.path
         outcomes.append(f"{name} {outcome}")
     return outcomes[-1] if outcomes else "nothing", "", ""
+
+
+def is_checked(one: Damage) -> bool:
+    """Whether `doctor` compares a file with a checksum."""
+    from freshet.doctor.artifact_checks import KINDS
+
+    return one.path.startswith("shop/") and one.kind in (*KINDS, "days")
 
 
 def guarded(one: Damage, name: str) -> bool:

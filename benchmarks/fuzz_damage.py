@@ -126,6 +126,7 @@ class Damage:
         content: of the file; None = it is gone.
         also: other files that are written with it, so that checksums fit.
         sealed: the checksums were made to fit.
+        changed: the file is not as it was.
         readers: what reads it, in order.
     """
 
@@ -133,6 +134,7 @@ class Damage:
     content: bytes | None
     also: dict[str, bytes]
     sealed: bool
+    changed: bool
     readers: tuple[str, ...]
     done: list[str]
 
@@ -183,7 +185,8 @@ def damage(seed: int, number: int, root: Path, files: dict[str, list[str]], ever
         content, also = _fitted(root, name, content)
     usual = KINDS.get(kind, READ)
     readers = [rng.choice(usual if rng.random() < 0.8 else every) for _ in range(rng.choice([1, 1, 2]))]
-    return Damage(name, content, also, bool(sealed), tuple(dict.fromkeys(readers)), done)
+    told = tuple(dict.fromkeys(readers))
+    return Damage(name, content, also, bool(sealed), content != before, told, done)
 
 
 def _fitted(root: Path, name: str, content: bytes) -> tuple[bytes, dict[str, bytes]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import fuzz_requests
-from fuzz_visits import Door, visit
+from fuzz_visits import PAGES, Door, visit
 from fuzz_wire import Request
 from shared import Served, command, serving
 
@@ -61,6 +61,10 @@ def door_of(served: Served, key: str = "") -> Door:
         head += f"Cookie: freshet={cookie}\r\n"
     answer = _said(served, f"GET /dashboard/releases/1 HTTP/1.1\r\n{head}\r\n")
     cookie = cookie or _found(COOKIE, answer)
+    for path in PAGES:  # what every dashboard loads once
+        _said(
+            served, f"GET /dashboard/{path.format(1, 1)} HTTP/1.1\r\n{head}Cookie: freshet={cookie}\r\n\r\n"
+        )
     page = _said(served, f"GET /dashboard/releases/1 HTTP/1.1\r\n{head}Cookie: freshet={cookie}\r\n\r\n")
     return Door(cookie, _found(TOKEN, page), key)
 

@@ -49,7 +49,7 @@ KEYS = {
     "exploring": {"note", "load", "interests", "n", "pages", "aims_missed", "search"},
     "export": {"simulated", "load", "sizes", "redis_layouts", "parquet_list_bytes"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
-    "fuzz": {"seed", "files", "requests"},
+    "fuzz": {"seed", "load", "files", "configs", "artifacts", "requests", "pages"},
     "gates": {"sample", "users", "recall", "planners"},
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "identity": {"shop", "answers", "differences"},
@@ -122,10 +122,14 @@ def _hostile(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Nothing breaks, and the cases are not all refused."""
-    assert (found["files"]["n"], found["requests"]["n"]) == (60, 300)
-    assert (found["files"]["failures"], found["requests"]["failures"]) == ({}, {})
+    sizes = {"files": 60, "configs": 150, "artifacts": 40, "requests": 210, "pages": 90}
+    assert {name: found[name]["n"] for name in sizes} == sizes
+    assert {name: found[name]["failures"] for name in sizes if found[name]["failures"]} == {}
     assert any("imported" in outcome for outcome in found["files"]["outcomes"])
-    assert found["requests"]["statuses"]["200"] > 20
+    assert found["configs"]["outcomes"]["values: accepted"] > 5
+    assert sum(one for name, one in found["artifacts"]["outcomes"].items() if "answered" in name) > 10
+    assert found["requests"]["statuses"]["200"] > 10
+    assert found["pages"]["statuses"]["200"] > 5
 
 
 def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:

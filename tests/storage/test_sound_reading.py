@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from freshet.core.errors import ArtifactError
 from freshet.stages import counts, evidence, inference, live, sequence
+from freshet.stages.sequence.format import SHAPES
 from freshet.stages.table import Table
 from freshet.storage.sound_reading import sound
 
@@ -69,3 +71,39 @@ def test_arrays_of_a_table_that_do_not_go_together_are_named(tmp_path: Path) -> 
         store(**{name: array})
         with pytest.raises(ArtifactError, match="arrays of"):
             Table(tmp_path, 8)
+
+
+def test_a_table_of_fewer_interests_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "contexts.npy", np.full((9, 1), -1, np.int16))
+    np.save(tmp_path / "successors.npy", np.zeros((9, 4), np.int16))
+    for name in ("planner", "count", "fused"):
+        np.save(tmp_path / f"{name}.npy", np.zeros((9, 4), np.float32))
+    with pytest.raises(ArtifactError, match="has 9 rows, 9 interests have 10 at least"):
+        Table(tmp_path, 9)
+
+
+def _stored_sequence(folder: Path) -> None:
+    sizes = {"V": 6, "R": 10, "B": 6, "P": 7, "L": 1, "d": 8, "h": 2, "e": 4, "f": 16}
+    for name, axes in SHAPES.items():
+        shape = [int(axis) if axis.isdigit() else sizes[axis] for axis in axes]
+        np.save(folder / f"{name}.npy", np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("kind", ["complex64", "U8", "int32", ">f4"])
+def test_a_sequence_model_of_other_numbers_is_named(tmp_path: Path, kind: str) -> None:
+    _stored_sequence(tmp_path)
+    assert {field.name for field in fields(sequence.read(tmp_path).weights)} == {*SHAPES}
+    np.save(tmp_path / "bias.npy", np.zeros(3, np.float32).astype(kind))
+    with pytest.raises(ArtifactError, match="bias is of"):
+        sequence.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_arrays_that_do_not_go_together_make_no_sequence_model(tmp_path: Path, name: str) -> None:
+    _stored_sequence(tmp_path)
+    array = np.load(tmp_path / f"{name}.npy")
+    others = [array[None], array.reshape(-1)[0]] + ([] if name in ("bias", "prior") else [array[..., :-1]])
+    for other in others:
+        np.save(tmp_path / f"{name}.npy", other)
+        with pytest.raises(ArtifactError, match="has the shape"):
+            sequence.read(tmp_path)

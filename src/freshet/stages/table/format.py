@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.errors import ArtifactError
 from freshet.core.types import CONTENT, Context, code_of, context_codes, positions
 from freshet.stages import content, counts, inference, sequence
 from freshet.stages.table.build import ARRAYS
@@ -49,6 +50,11 @@ class Table:
         dense = 1 + interests + (interests * (interests - 1) if self.k >= 2 else 0)
         if self.k >= 2 and not _has_all_pairs(self.contexts, interests):
             dense = 1 + interests
+        if dense > len(self.contexts):
+            raise ArtifactError(
+                f"{folder} has {len(self.contexts)} rows, {interests} interests have {dense} at least",
+                hint="it was made with other interests: serve another release with `freshet rollback`",
+            )
         self._dense = dense
         """Rows whose number is arithmetic; the contexts of those behind them are searched for."""
         self._codes = context_codes(self.contexts[dense:])
