@@ -45,8 +45,9 @@ def main() -> None:
     made.add_argument("--runs", type=int, default=1000, help="of the ledger of the SIMULATED one")
     made.add_argument("--rounds", type=int, default=7)
     options = parse(made, rounds=1, runs=20)
-    with folder(options.workspace) as root, tempfile.TemporaryDirectory() as scratch:
-        if options.workspace is None or options.quick:
+    given = None if options.quick else options.workspace
+    with folder(given) as root, tempfile.TemporaryDirectory() as scratch:
+        if given is None:
             build(root, options.runs)
         tell(options, measure(root, Path(scratch) / "copy", options))
 

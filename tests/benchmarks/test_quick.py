@@ -298,7 +298,7 @@ def test_what_is_not_run_is_imported_by_what_is() -> None:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")}
     for helper in texts.keys() - {*RUNNABLE}:
         # what runs in a server's own environment is imported by a command line
-        used = rf"^(?:import|from) {helper}\b|\"import {helper};"
+        used = rf"^ *(?:import|from) {helper}\b|\"import {helper};"
         assert re.search(used, "\n".join(texts.values()), re.M), helper
 
 

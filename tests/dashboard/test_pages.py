@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,35 @@ from tests.pipeline.world import workspace
 pytestmark = pytest.mark.slow
 THIRD = AsOf.parse("2024-02-26")
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_form_leaves_no_traceback(shop: Workspace) -> None:
+    """A server that is told of it raises what it raises in the application, where nothing catches it."""
+    app = Visitor(shop.root).app
+    parts = iter([{"type": "http.request", "body": b"key=", "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [
+        (b"host", b"shop"),
+        (b"origin", b"http://shop"),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+    ]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "path": "/dashboard/login",
+        "query_string": b"",
+    }
+    scope |= {"raw_path": b"/dashboard/login", "root_path": "", "scheme": "http", "headers": headers}
+    asyncio.run(app(scope | {"client": ("127.0.0.1", 1), "server": ("shop", 80)}, receive, send))
+    assert sent[0]["status"] == 400
 
 
 def test_every_run_has_a_page(shop: Workspace) -> None:
@@ -238,7 +269,7 @@ def test_the_log_of_a_run_is_kept_and_bounded(copy: Workspace) -> None:
     page = Visitor(copy.root).get(f"runs/{record.id}").text
     assert "it is over" in page
     assert "do something else" in page
-    assert "Nothing was published" in page
+    assert "See to what the message names, then run the same command again" in page
 
 
 def test_the_stream_of_a_run_ends_with_it_and_streams_are_bounded(

@@ -163,6 +163,16 @@ def test_one_that_is_stopped_goes_on_at_once_and_costs_no_retry(tmp_path: Path) 
     assert shop.records[0].error == "Stopped"
 
 
+def test_one_that_is_stopped_while_a_query_runs_is_stopped_too(tmp_path: Path) -> None:
+    def work(command: str, run: Run) -> None:
+        raise RuntimeError("Query interrupted")  # DuckDB's, when a signal comes
+
+    shop = Shop(tmp_path, "retries = 1", work)
+    with pytest.raises(KeyboardInterrupt, match="stopped by a signal"):
+        shop.scheduler.look()
+    assert shop.records[0].was_stopped
+
+
 def test_a_month_in_which_nothing_can_begin_leaves_no_record(tmp_path: Path) -> None:
     shop = Shop(tmp_path, 'collect_cron = "0 * * * *"')
     with lease(tmp_path / "LEASE", "import"):

@@ -104,7 +104,7 @@ def _run(workspace: Path, once: bool, as_json: bool) -> None:
                     scheduler.lead(lambda: not scheduler.began)
                 else:
                     scheduler.run()
-        except Stopped as stopped:
+        except KeyboardInterrupt as stopped:
             tell(Decision(utc_now(), "", "stopped", str(stopped)))
     if once and scheduler.error is not None:
         raise scheduler.error

@@ -9,7 +9,7 @@ from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -137,6 +137,8 @@ class _Desk:
             return await answer()
         except FreshetError as error:
             return self._answers.problem(request, error, self._entrance.session(request))
+        except ClientDisconnect:  # in the middle of a form: nobody reads an answer, and nothing is wrong here
+            return Response(status_code=400)
 
     async def _visit(self, request: Request, session: Session) -> Visit:
         return Visit(

@@ -229,8 +229,11 @@ class Workspace:
                 run.end("pending", error.message)
                 raise
             except BaseException as error:
+                stop = _stop_of(error)
                 if run.record.outcome == "running":
-                    run.fail(report.told(error) if is_full(error) else error)
+                    run.fail(report.told(error) if is_full(error) else stop or error)
+                if stop is not None:
+                    raise stop from error
                 raise
             else:
                 if run.record.outcome == "running":
@@ -247,6 +250,12 @@ def _facts(record: Record) -> dict[str, tracing.Value]:
         "freshet.run.release": record.release or 0,
         "freshet.run.money": record.money,
     }
+
+
+def _stop_of(error: BaseException) -> KeyboardInterrupt | None:
+    """The wish to stop that DuckDB made an error of: where a signal comes while it works."""
+    asked = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+    return KeyboardInterrupt("stopped by a signal") if asked else None
 
 
 def _published(run: Run) -> str:
