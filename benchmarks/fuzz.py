@@ -70,7 +70,9 @@ def main() -> None:
         if options.configs:
             found["configs"] = fuzz_configs.fuzz(*numbers, options.configs, kept)
         if options.artifacts:
-            found["artifacts"] = fuzz_artifacts.fuzz(*numbers, options.artifacts, kept, options.shop)
+            found["artifacts"] = fuzz_artifacts.fuzz(
+                *numbers, options.artifacts, kept, options.shop, everything=not options.quick
+            )
         if options.requests:
             found |= fuzz_requests.fuzz(*numbers, options.requests, kept)
     tell(options, found, lambda: json.dumps(found, indent=1))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 SETTINGS = """[events]
@@ -58,8 +59,9 @@ LATE = """user_id,item_id,timestamp,value
 new person,item0001,never,9
 new person,item0001,2024-02-03T10:00:00,9
 """
-MOMENTS = ("2024-02-04", "2024-02-06", "2024-02-08", "2024-02-09")
-TRIED = ("--as-of", MOMENTS[2])
+MOMENTS = ("2024-02-04", "2024-02-06", "2024-02-08")
+LAST = datetime(2024, 2, 9, 12, tzinfo=UTC)
+"""When people do something: on the last day of the log."""
 REPLAYED = ("--from", "2024-02-05", "--to", "2024-02-08", "--every", "3d")
 EXPERIMENT = (
     *("experiment", "start", "--name", "try", "--control", "release:1", "--treatment", "follow"),
@@ -67,9 +69,14 @@ EXPERIMENT = (
 )
 
 
-def made(root: Path) -> None:
-    """Make it in a folder that is there; beside it `safe`, with the backup, and `safe-keys`."""
-    code = "import sys, pathlib\nimport fuzz_workspace; fuzz_workspace.build(pathlib.Path(sys.argv[1]))"
+def made(root: Path, everything: bool) -> None:
+    """Make it in a folder that is there; beside it `safe`, with the backup, and `safe-keys`.
+
+    Args:
+        everything: also what takes longest: replays and reports.
+    """
+    called = f"fuzz_workspace.build(pathlib.Path(sys.argv[1]), {everything})"
+    code = f"import sys, pathlib\nimport fuzz_workspace; {called}"
     here = Path(__file__).parent
     done = subprocess.run(
         [sys.executable, "-c", code, str(root)], cwd=here, capture_output=True, text=True, check=False
@@ -78,8 +85,8 @@ def made(root: Path) -> None:
         sys.exit(f"no workspace could be made: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
-def build(root: Path) -> None:
-    """Use everything, in this process."""
+def build(root: Path, everything: bool = True) -> None:
+    """Use it, in this process."""
     from freshet.simulator import World, generate
 
     generate(World(themes=6, items=48, users=90, days=40, change_day=28, sessions=6), root / "source")
@@ -98,19 +105,25 @@ def build(root: Path) -> None:
     _call(root, *EXPERIMENT)
     _used(root)
     _call(root, "collect")
-    _call(root, "experiment", "report", "try")
+    if everything:
+        _reported(root)
     _call(root, "experiment", "stop", "try", "--reason", "seen enough")
+    with (root / "freshet.toml").open("a") as settings:
+        settings.write("[canary]\nshare = 0.3\ndays = 20\n")
+    _call(root, "refresh")  # some users get it first
+    _call(root, "schedule", "--pause", "a look at it")
+    _call(root, "alerts", "--send", "--measure" if everything else "--no-measure")
+    _used(root)
+    _call(root, "backup")
+
+
+def _reported(root: Path) -> None:
+    """Replays and reports."""
+    _call(root, "experiment", "report", "try")
     _call(root, "replay", "--arms", "hybrid,counts", *REPLAYED)
     _call(root, "cadence", *REPLAYED)
     _call(root, "drift", "--every", "7d", "--from", "2024-01-25")
     _call(root, "report")
-    with (root / "freshet.toml").open("a") as settings:
-        settings.write("[canary]\nshare = 0.3\ndays = 20\n")
-    _call(root, "refresh", "--as-of", MOMENTS[3], "--publish")
-    _call(root, "schedule", "--pause", "a look at it")
-    _call(root, "alerts", "--send")
-    _used(root)
-    _call(root, "backup")
     shutil.rmtree(root / "replay" / "rooms")  # artifacts like those of the workspace
 
 
@@ -134,7 +147,8 @@ def _used(root: Path) -> None:
                 continue
             answer = shop.recommend(user)
             offer = answer.interests[0]
-            shop.record(user, offer.items[0].id if offer.items else "item0002", 9.0, impression=answer.id)
+            item = offer.items[0].id if offer.items else "item0002"
+            shop.record(user, item, 9.0, LAST, impression=answer.id)
 
 
 def _call(root: Path, *arguments: str, codes: tuple[int, ...] = (0,)) -> None:

@@ -22,7 +22,8 @@ def nices():
 
 def session():
     path = Path("/proc/self/autogroup")
-    return int(path.read_text().rpartition(" ")[2]) if path.exists() else None
+    told = path.read_text() if path.exists() else ""  # nothing is told of the first session of a machine
+    return int(told.rpartition(" ")[2]) if told else None
 
 wait = threading.Event()
 threading.Thread(target=wait.wait, daemon=True).start()  # as the pools of numerical libraries

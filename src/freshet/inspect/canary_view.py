@@ -111,10 +111,11 @@ def _last_look(ws: Workspace, one: Experiment) -> tuple[str, Mapping[str, Any]]:
 
 
 def _since(ws: Workspace, start: int) -> Iterator[Record]:
-    """Runs that began since a moment, newest first."""
+    """Runs that began since a moment, newest first; the ledger tells the second in which each did."""
+    second = datetime_of(start).replace(microsecond=0)
     for path in reversed(ws.ledger.paths()):
         record = ws.ledger.get(path.stem)
-        if datetime.fromisoformat(record.started) < datetime_of(start):
+        if datetime.fromisoformat(record.started) < second:
             return
         yield record
 

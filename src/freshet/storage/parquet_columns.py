@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from freshet.storage.sound_reading import sound
 
+
+@sound
 def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Columns of one file, all by default; those that it doesn't have are left out.
 
@@ -19,7 +22,7 @@ def read_columns(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     longer than all that a command looks at.
 
     Raises:
-        OSError, ValueError: the file is missing or can't be read; Arrow's errors are these.
+        ArtifactError: the file is missing or can't be read.
     """
     with pq.ParquetFile(path) as file:
         return file.read(columns=columns)

@@ -56,7 +56,25 @@ def read(folder: Path) -> ItemIndex:
             f"items of the ranker {folder} are missing or damaged: {error}",
             hint="`freshet ranker` makes a new one",
         ) from None
-    return ItemIndex(ids, titles, **arrays)
+    found = ItemIndex(ids, titles, **arrays)
+    _check(found)
+    return found
+
+
+def _check(found: ItemIndex) -> None:
+    """Raises ValueError where the parts don't go together."""
+    items, interests, start = len(found.ids), len(found.start) - 1, found.start
+    if start.dtype.kind != "i" or start[0] != 0 or start[-1] != items or (np.diff(start) < 0).any():
+        raise ValueError("start does not divide the items")
+    if any(array.shape != (items,) for array in (found.prior, found.popular, found.engaged)):
+        raise ValueError(f"arrays of another number than {items} items")
+    if {found.prior.dtype.kind, found.popular.dtype.kind} != {"f"} or found.engaged.dtype != np.bool_:
+        raise ValueError("arrays of other types")
+    others = found.nearest
+    if others.shape != (interests, max(0, interests - 1)) or others.dtype.kind != "i":
+        raise ValueError(f"nearest has the shape {others.shape}")
+    if others.size and not 0 <= others.min() <= others.max() < interests:
+        raise ValueError("nearest names interests that are not there")
 
 
 def write_model(

@@ -50,9 +50,9 @@ class Table:
         dense = 1 + interests + (interests * (interests - 1) if self.k >= 2 else 0)
         if self.k >= 2 and not _has_all_pairs(self.contexts, interests):
             dense = 1 + interests
-        if dense > len(self.contexts):
+        if dense > len(self.contexts) or not _is_of(self.contexts, interests):
             raise ArtifactError(
-                f"{folder} has {len(self.contexts)} rows, {interests} interests have {dense} at least",
+                f"{folder} has {len(self.contexts)} rows, which are not those of {interests} interests",
                 hint="it was made with other interests: serve another release with `freshet rollback`",
             )
         self._dense = dense
@@ -131,6 +131,12 @@ def _arrays(folder: Path) -> list[NDArray[Any]]:
     ):
         raise ValueError(f"arrays of {[str(array.dtype) for array in found]}")
     return found
+
+
+def _is_of(contexts: NDArray[np.int16], interests: int) -> bool:
+    """Whether contexts of one interest are those of so many: the last is there, and none behind it."""
+    singles = (contexts[: interests + 2, :-1] < 0).all(axis=1) & (contexts[: interests + 2, -1] >= 0)
+    return int(contexts[interests, -1]) == interests - 1 and int(singles.sum()) == interests
 
 
 def _has_all_pairs(contexts: NDArray[np.int16], interests: int) -> bool:

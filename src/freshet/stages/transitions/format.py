@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from freshet.core.errors import ArtifactError
 from freshet.core.safe_names import checked_path
+from freshet.core.time import day_name, day_number
 from freshet.stages.transitions.day_files import (
     Filed,
     Index,
@@ -44,7 +45,7 @@ def load_counted(folder: Path) -> Counted:
         if content["format"] != FORMAT:
             raise KeyError(f"format {FORMAT}")
         engaged, transitions = (
-            {day: _filed(*filed) for day, filed in content[part].items()}
+            {day_name(day_number(day)): _filed(*filed) for day, filed in content[part].items()}
             for part in ("engagements", "transitions")
         )
         return Counted(content["sources"], engaged, transitions)
