@@ -61,8 +61,9 @@ def pending_run(ws: Workspace, but: str = "") -> Record | None:
     Args:
         but: id of a run that doesn't count.
     """
-    asking = [record for record in ws.ledger.records() if record.id != but and _asks(record)]
-    return asking[-1] if asking and asking[-1].outcome == "pending" else None
+    asked = (record for record in ws.ledger.newest_first() if record.id != but and _asks(record))
+    last = next(asked, None)
+    return last if last is not None and last.outcome == "pending" else None
 
 
 def _asks(record: Record) -> bool:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
+import orjson
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from freshet.core import safe_names as names
@@ -313,7 +314,10 @@ def _traced(step: StepRecord) -> dict[str, tracing.Value]:
 
 
 def _record(path: Path) -> Record:
-    content = read_json(path)
+    try:
+        content = orjson.loads(path.read_bytes())
+    except (OSError, ValueError):  # it says what is wrong; numbers that are none are read too
+        content = read_json(path)
     try:
         record = Record.from_dict(content)
         if record.id != path.stem:

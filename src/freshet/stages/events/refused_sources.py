@@ -28,7 +28,7 @@ class Refusal:
 def pending(ws: Workspace) -> Refusal | None:
     """The newest refusal, unless the same source was imported since or another one added events."""
     imported: set[str] = set()
-    for record in reversed(ws.ledger.records()):
+    for record in ws.ledger.newest_first():
         for step in reversed(record.steps):
             if step.name != "import":
                 continue

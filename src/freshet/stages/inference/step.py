@@ -258,7 +258,7 @@ def _kind_of_planner(config: Config) -> str:
 def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | None:
     """What inference should take, by the last run that inferred enough to tell; None if nothing tells."""
     kind = _kind_of_planner(ctx.config)
-    for record in reversed(ctx.ws.ledger.records()):
+    for record in ctx.ws.ledger.newest_first():
         for step in reversed(record.steps):
             details = step.details
             if step.name == "inference" and details.get("by") == kind and details["prompts"] >= PROBE:

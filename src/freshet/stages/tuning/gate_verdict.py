@@ -51,5 +51,5 @@ def report_of(ws: Workspace, model: str) -> dict[str, Any]:
     if review is None:
         return {}
     # the record may be gone: `freshet doctor` sets a damaged one aside, the decision stays
-    waiting = next((run.waiting or {} for run in ws.ledger.records() if run.id == review.run), {})
+    waiting = next((run.waiting or {} for run in ws.ledger.newest_first() if run.id == review.run), {})
     return dict(waiting["report"]) if waiting.get("model") == model else {}
