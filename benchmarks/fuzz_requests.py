@@ -19,6 +19,7 @@ from shared import Served, freshet, serving, simulated
 TIMEOUT = 300.0
 """Seconds without a byte after which a server hangs: a form starts a command, which a busy machine delays."""
 GROWTH_MB = 150
+DASHBOARD = "freshet.dashboard.dashboard_process"
 EXAMPLES = 3
 HEAD = re.compile(rb"HTTP/1\.1 (\d{3}) [^\r\n]*\r\n(?:[!-9;-~]+:[^\r\n]*\r\n)*\r\n")
 
@@ -94,10 +95,16 @@ def together(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
 
 
 def memory(served: Served, name: str) -> int:
-    """Bytes of a server; where its pages are visited, also of the dashboard beside it."""
+    """Bytes of a server; where its pages are visited, also of the dashboard beside it.
+
+    Not of what comes and goes: looks at the service levels, and commands that forms start.
+    """
     process = psutil.Process(served.process.pid)
-    beside = process.children(recursive=True) if name == "visit" else []
-    return sum(one.memory_info().rss for one in (process, *beside))
+    lasting = [process]
+    for child in process.children() if name == "visit" else []:
+        with contextlib.suppress(psutil.Error):  # a look that has just ended
+            lasting += [child] if DASHBOARD in child.cmdline() else []
+    return sum(one.memory_info().rss for one in lasting)
 
 
 def since(log: Path, read: int) -> tuple[str, int]:

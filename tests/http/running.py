@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,8 +85,16 @@ class Running:
         reply = self.post(path, body, **headers)
         return told(reply, status)
 
+    def logged(self, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first line of the log of which something is true, once there is one."""
+        until = time.monotonic() + PATIENCE
+        while not (found := [line for line in self.lines() if true(line)]):
+            assert time.monotonic() < until, "nothing like that was logged"
+            time.sleep(0.05)
+        return found[0]
+
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far."""
+        """The log so far; it is written five times a second."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def stop(self) -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
+from freshet.http import json_log
 from freshet.http.json_log import MOST, JsonLog
 
 
@@ -48,3 +51,37 @@ def test_a_real_full_device_and_a_closed_stream_raise_nothing() -> None:
         full.close()
     log.add("error", "upkeep", {})
     assert log.lost == 2
+
+
+def test_a_stream_that_blocks_holds_up_nobody_who_logs() -> None:
+    """As a disk does that is busy with somebody else's fsync, or a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    fields = {"text": "x" * 1000}
+    with os.fdopen(reading) as pipe, os.fdopen(writing, "w") as stream:
+        log = JsonLog(stream)
+        log.deferred = True
+        added = threading.Thread(target=lambda: [log.add("error", "upkeep", fields) for _ in range(200)])
+        added.start()
+        added.join(30)
+        assert not added.is_alive()  # 200 kB, of which a pipe holds 64
+        blocked = threading.Thread(target=log.write)
+        blocked.start()
+        log.add("error", "upkeep", {})
+        assert len([pipe.readline() for _ in range(200)]) == 200
+        blocked.join(30)
+        log.write()
+        assert json.loads(pipe.readline())["event"] == "upkeep"
+
+
+def test_lines_that_nobody_writes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_log, "DEFERRED", 3)
+    stream = io.StringIO()
+    log = JsonLog(stream)
+    log.deferred = True
+    for _ in range(5):
+        log.add("info", "request", {})
+    assert log.lost == 2
+    log.write()
+    assert [json.loads(line)["event"] for line in stream.getvalue().split()] == ["lines_lost"] + 3 * [
+        "request"
+    ]

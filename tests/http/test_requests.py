@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -155,11 +154,7 @@ def test_request_ids_are_kept_if_sane_and_made_if_not(server: Running) -> None:
 
 def test_every_request_leaves_a_line_with_its_id(server: Running) -> None:
     server.post("/v1/explore", {"user": "u1"}, **{"x-request-id": "look-for-me"})
-    lines: list[dict[str, object]] = []
-    while not lines:
-        time.sleep(0.05)
-        lines = [line for line in server.lines() if line.get("request_id") == "look-for-me"]
-    (line,) = lines
+    line = server.logged(lambda line: line.get("request_id") == "look-for-me")
     assert (line["event"], line["method"], line["path"], line["status"]) == ("request", "POST", "/v1/explore", 200)  # fmt: skip
     assert datetime.fromisoformat(str(line["time"])).tzinfo is not None
     assert "u1" not in json.dumps(line)

@@ -134,7 +134,7 @@ def test_a_half_written_release_serves_nobody_and_the_old_one_goes_on(root: Path
             ready = server.client.get("/readyz")
         assert ready.status_code == 200
         assert ready.json()["detail"] == "reload: ArtifactError"
-        assert any(broken.name in line.get("message", "") for line in server.lines())
+        assert server.logged(lambda line: broken.name in line.get("message", ""))["level"] == "error"
         assert server.explore(user="u1")["release"] == 2
         failures = 'freshet_upkeep_failures_total{task="reload"}'
         assert failures in server.client.get("/metrics").text
@@ -157,10 +157,7 @@ def test_a_damaged_old_release_is_listed_as_one_and_its_place_is_told_to_nobody(
         said = server.problem("/v1/releases", {"release": 1}, 404)
         assert "is damaged" in said
         assert str(root) not in said
-        while not any(line["event"] == "refused" for line in server.lines()):
-            time.sleep(0.05)
-        refused = next(line for line in server.lines() if line["event"] == "refused")
-        assert str(root) in refused["message"]
+        assert str(root) in server.logged(lambda line: line["event"] == "refused")["message"]
 
 
 def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> None:
@@ -183,7 +180,7 @@ def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> No
         become(f"{text}\n[table]\nblokced = ['{best}']\n")
         while server.client.get("/readyz").json()["detail"] != "reload: ConfigError":
             time.sleep(0.05)
-        assert any("blokced" in line.get("message", "") for line in server.lines())
+        assert server.logged(lambda line: "blokced" in line.get("message", ""))["level"] == "error"
         assert best not in [offer["description"] for offer in server.explore(items=0)["interests"]]
 
 

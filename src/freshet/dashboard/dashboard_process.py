@@ -9,12 +9,12 @@ import logging
 import os
 import sys
 import threading
-from contextlib import suppress
 from pathlib import Path
 
 import orjson
 import uvicorn
 
+from freshet.core import priority
 from freshet.dashboard.dashboard_app import Access, make_app
 from freshet.dashboard.sessions import Sessions
 from freshet.dashboard.warming import keep_warm
@@ -23,16 +23,16 @@ from freshet.http.api_keys import Keyring
 from freshet.http.companion import DashboardSettings
 from freshet.http.json_log import JsonLog
 
-NICE = 5
-"""Pages make way for requests of the API where processors are scarce."""
+NICE = 10
+"""Pages, and what is made before somebody asks for them, make way for requests of the API."""
 
 
 def main() -> None:
     """Answer pages until the parent is gone."""
     settings = DashboardSettings(**orjson.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    with suppress(OSError):
-        os.nice(NICE)
+    priority.permit()
+    priority.make_way(NICE)
     log = JsonLog(sys.stderr)
     logger = logging.getLogger("uvicorn.error")
     logger.handlers, logger.propagate = [log], False

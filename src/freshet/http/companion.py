@@ -211,7 +211,10 @@ def _broken() -> Refusal:
 
 def _launched(settings: DashboardSettings) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", MODULE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # which it lowers: Linux shares processors between sessions first
     )
     if process.stdin is None:
         raise AssertionError("it has a pipe")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -10,8 +11,8 @@ import orjson
 
 from freshet.core.escaping import json_escaped, json_text
 
-MOST = 2000
-"""Lines kept back at most."""
+MOST, DEFERRED = 2000, 50_000
+"""Lines kept back at most, and while another thread writes them."""
 
 
 class JsonLog(logging.Handler):
@@ -19,19 +20,32 @@ class JsonLog(logging.Handler):
 
     Lines wait for `write`, since a system call per request would cost more than most requests. A stream that
     can't be written to (a full disk, a closed pipe) loses lines, never requests; `lost` counts them.
+
+    Attributes:
+        deferred: whether another thread calls `write` again and again. Adding a line then never waits for the
+            stream: a disk that is busy with somebody's fsync, or a pipe that nobody reads, would hold up all
+            requests for as long.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(logging.INFO)
         self._stream = stream
         self._lines: list[bytes] = []
+        self._adding, self._writing = threading.Lock(), threading.Lock()
+        self.deferred = False
         self.lost = 0
         self._reported = 0
 
     def add(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """A line: when, how grave, what, and its fields."""
-        self._lines.append(_line(level, event, fields))
-        if len(self._lines) >= MOST or level != "info":
+        line = _line(level, event, fields)
+        with self._adding:
+            if len(self._lines) >= DEFERRED:
+                self.lost += 1
+                return
+            self._lines.append(line)
+            waiting = len(self._lines)
+        if not self.deferred and (waiting >= MOST or level != "info"):
             self.write()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -43,18 +57,22 @@ class JsonLog(logging.Handler):
 
     def write(self) -> None:
         """Write the lines that wait; lose them where that fails, and say so when it works again."""
-        lines, self._lines = self._lines, []
-        if not lines:
-            return
-        count, lost = len(lines), self.lost
-        if lost > self._reported:
-            lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._reported}))
-        try:
-            self._stream.write(b"\n".join(lines).decode() + "\n")
-            self._stream.flush()
-            self._reported = lost
-        except (OSError, ValueError):  # ValueError: it is closed
-            self.lost += count
+        with self._writing:
+            with self._adding:
+                lines, self._lines = self._lines, []
+                lost = self.lost
+            if not lines:
+                return
+            count = len(lines)
+            if lost > self._reported:
+                lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._reported}))
+            try:
+                self._stream.write(b"\n".join(lines).decode() + "\n")
+                self._stream.flush()
+                self._reported = lost
+            except (OSError, ValueError):  # ValueError: it is closed
+                with self._adding:
+                    self.lost += count
 
 
 def _line(level: str, event: str, fields: dict[str, Any]) -> bytes:

@@ -18,7 +18,10 @@ FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
 
 
 class Upkeep:
-    """Runs it as tasks of the event loop; two threads work: `writer` for the user store, one for releases."""
+    """Runs it as tasks of the event loop; threads work: `writer` for the user store, others for the rest.
+
+    The event loop's thread, which answers requests, touches no disk.
+    """
 
     def __init__(self, service: Service) -> None:
         self._recommender = service.recommender
@@ -32,19 +35,21 @@ class Upkeep:
         self._loading = ThreadPoolExecutor(1, "loading")
         self._watch = service.watch
         self._watching = ThreadPoolExecutor(1, "levels")
+        self._logging = ThreadPoolExecutor(1, "log")
         self._intake = None if service.stream is None else StreamIntake(service.stream, service)
 
     def start(self, commits: GroupCommit) -> None:
         """Begin; needs a running event loop. Events of the stream go through `commits`."""
         asyncio.get_running_loop()
+        self._log.deferred = True
         rounds: list[tuple[str, float, Executor, Callable[[], Any]]] = [
             ("flush", FLUSH, self.writer, self._recommender.flush),
             ("follow", FOLLOW, self.writer, self._recommender.follow),
             ("reload", RELOAD, self._loading, self._reload),
             ("keys", KEYS, self._loading, self._keyring.refresh),
+            ("log", WRITE, self._logging, self._write_log),
         ]
         self._tasks = [asyncio.create_task(self._repeat(*each)) for each in rounds]
-        self._tasks.append(asyncio.create_task(self._write_logs()))
         if self._watch is not None:
             self._tasks.append(asyncio.create_task(self._watch_levels(self._watch)))
         if self._intake is not None:
@@ -64,6 +69,8 @@ class Upkeep:
         self.writer.shutdown()
         self._loading.shutdown()
         self._watching.shutdown()
+        self._logging.shutdown()
+        self._log.deferred = False
         self._log.write()
 
     async def _repeat(self, name: str, seconds: float, worker: Executor, work: Callable[[], Any]) -> None:
@@ -117,8 +124,6 @@ class Upkeep:
                 self._metrics.swaps.inc()
                 self._log.add("info", "swapped", {"before": before, "release": now})
 
-    async def _write_logs(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE)
-            self._log.write()
-            self._metrics.set_gauges({"log_lines_lost": self._log.lost})
+    def _write_log(self) -> None:
+        self._log.write()
+        self._metrics.set_gauges({"log_lines_lost": self._log.lost})

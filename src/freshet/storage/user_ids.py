@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,7 @@ def people_of(root: Path) -> People:
     Raises:
         ConfigError: the secret of an environment variable is not set, or is another one.
     """
-    stamp = tuple(map(_stamp, (_names(root), _tombstones(root))))
+    stamp = tuple(map(_stamp, _looked_at(root)))
     known = _known.get(root)
     if known is not None and known[0] == stamp:
         return known[1]
@@ -316,9 +317,15 @@ def _tombstones(root: Path) -> Path:
     return root / PRIVACY / "forgotten.json"
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+@lru_cache(maxsize=64)
+def _looked_at(root: Path) -> tuple[str, str]:
+    """Both as text: to put them together again would cost each request more than to look at them."""
+    return str(_names(root)), str(_tombstones(root))
+
+
+def _stamp(path: str) -> tuple[int, ...] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - as above
     except FileNotFoundError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
