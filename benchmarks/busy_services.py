@@ -25,7 +25,7 @@ AHEAD = timedelta(minutes=20)
 START = 300.0
 """Seconds within which a server must answer after its start, and children of who was killed must be gone."""
 
-LIFE, SERVER_LIFE = 1.5, 0.4
+LIFE, SERVER_LIFE = 1.5, 1.2
 """Seconds of processor time that a scheduler and a server live, on average; a server needs little."""
 
 

@@ -119,6 +119,13 @@ def test_what_is_no_base_url_is_refused(tmp_path: Path, endpoint: str) -> None:
         load(written(tmp_path, text))
 
 
+def test_an_address_is_no_currency_and_is_not_repeated(tmp_path: Path) -> None:
+    """A label is shown beside every amount."""
+    with pytest.raises(ConfigError, match=r"prices\.currency") as told:
+        load(written(tmp_path, '[prices]\ncurrency = "http://me:hunter2@host/v1"'))
+    assert "hunter2" not in str(told.value)
+
+
 def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
     text = '[content]\nencoder = "openai"\nmodel = "m"\nendpoint = "https://me:hunter2@host/v1"'
     with pytest.raises(ConfigError, match="endpoint holds a user or password") as told:

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from freshet.core import pauses
 from freshet.core.types import Entry
-from freshet.serving import open_release
 from freshet.serving.open_release import OpenRelease
 
 
@@ -28,11 +28,10 @@ class Journal:
 
 def test_a_long_journal_is_read_with_rests_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     journal, rests = Journal(1_700), []
-    monkeypatch.setattr(
-        open_release, "time", SimpleNamespace(perf_counter=iter(range(100)).__next__, sleep=rests.append)
-    )
+    clock = map((0.01).__mul__, range(100)).__next__
+    monkeypatch.setattr(pauses, "time", SimpleNamespace(perf_counter=clock, sleep=rests.append))
     release = SimpleNamespace(_catching_up=threading.Lock(), position=0, overlay=None)
     assert OpenRelease.catch_up(release, journal, 0) == 1_700  # type: ignore[arg-type]
     assert journal.read_at_once == [500, 500, 500, 200]
-    assert rests == [1, 1, 1]  # as long as each piece took; none at the end
+    assert rests == pytest.approx([0.01] * 3)  # as long as each piece took; none at the end
     assert release.position == 1_700

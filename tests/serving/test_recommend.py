@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import ArtifactError, ConfigError, NotServing
+from freshet.core.pauses import Pauses
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf
 from freshet.core.types.ids import user_key, user_number
 from freshet.pipeline import snapshot_of
-from freshet.serving import Event, Query, Recommender, impressions
+from freshet.serving import Event, Query, Recommender, impressions, release_pool
 from freshet.stages import live
 from freshet.stages.content import step as content
 from freshet.stages.content.format import FULL
@@ -443,3 +444,20 @@ def test_two_copies_answer_alike_by_their_seed(shop: Workspace, tmp_path: Path) 
 
 def test_days_are_whole(served: tuple[Recommender, UserStore]) -> None:
     assert AsOf.parse("2024-02-12").moment.timestamp() * 1e6 == served[0]._releases.current.since
+
+
+def test_only_a_release_that_is_opened_beside_answers_is_opened_with_pauses(
+    shop: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bool] = []
+
+    def noted(*, taken: bool) -> Pauses:
+        made.append(taken)
+        return Pauses(taken=taken)
+
+    monkeypatch.setattr(release_pool, "Pauses", noted)
+    recommender, _ = serve(shop, tmp_path / "state")
+    published(shop, SECOND)
+    assert recommender.reload()
+    recommender.close()
+    assert made == [False, True]

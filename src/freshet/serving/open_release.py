@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.config import Config
+from freshet.core.pauses import NONE, Pauses
 from freshet.core.ports import Journal
 from freshet.core.types import TRANSITION, AsOf, BoolArray, Context, Entry, Evidence, Interests, indices_of
 from freshet.experiments.feedback.format import Feedback, read_feedback
@@ -153,17 +153,16 @@ class OpenRelease:
         """
         seen = 0
         with self._catching_up:
-            full = True
+            full, pauses = True, Pauses()
             while full:  # a part of a batch is the end: who waited for none might wait for ever
-                began = time.perf_counter()
                 entries = journal.read(self.position, BATCH)
                 if entries and self.overlay is not None:
                     self._fold(self.overlay, entries, now)
                 self.position = entries[-1].position if entries else self.position
                 seen += len(entries)
                 full = len(entries) == BATCH
-                if full:  # requests wait while this thread works: it rests as long
-                    time.sleep(time.perf_counter() - began)
+                if full:
+                    pauses()
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
@@ -178,46 +177,59 @@ class OpenRelease:
 
 
 def open_release(
-    store: Store, config: Config, release: Release, own: OwnTransitions | None = None
+    store: Store,
+    config: Config,
+    release: Release,
+    own: OwnTransitions | None = None,
+    pauses: Pauses = NONE,
 ) -> OpenRelease:
     """Open a release; what is lost beside its table doesn't keep it from serving, but is `missing`.
+
+    Args:
+        pauses: between its parts, where the process answers requests meanwhile.
 
     Raises:
         ArtifactError: a necessary part of it is missing or damaged.
         ConfigError: a rule names an interest that it doesn't have.
     """
-    return _opened(parts_of(store, release).table, store, config, release, own)
+    return _opened(parts_of(store, release).table, store, config, release, own, pauses)
 
 
 @sound
 def _opened(
-    artifact: Artifact, store: Store, config: Config, release: Release, own: OwnTransitions | None
+    artifact: Artifact,
+    store: Store,
+    config: Config,
+    release: Release,
+    own: OwnTransitions | None,
+    pauses: Pauses,
 ) -> OpenRelease:
-    parts, missing = parts_of(store, release), missing_of(store, release)
-    known = interests.load(parts.interests.path)
-    scorer = open_scorer(artifact, len(known))
-    scorer = replace(scorer, users=_users(store, release, scorer, missing))
+    after = pauses.after
+    parts, missing = after((parts_of(store, release), missing_of(store, release)))
+    known = after(interests.load(parts.interests.path))
+    scorer = after(open_scorer(artifact, len(known)))
+    scorer = after(replace(scorer, users=_users(store, release, scorer, missing)))
     settings = artifact.manifest["settings"]["transitions"]
     return OpenRelease(
         release=release,
         artifact=artifact,
         interests=known,
-        table=table.Table(artifact.path, len(known)),
+        table=after(table.Table(artifact.path, len(known))),
         scorer=scorer,
-        single_user=open_single_user_scorer(artifact, scorer),
-        popularity=open_popularity(artifact, scorer),
-        similarity=similarity_of(known.vectors),
-        items=_items(parts.assignment),
+        single_user=after(open_single_user_scorer(artifact, scorer)),
+        popularity=after(open_popularity(artifact, scorer)),
+        similarity=after(similarity_of(known.vectors)),
+        items=after(_items(parts.assignment)),
         index=known.index_by_id(),
         k=settings["k"],
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
         since=AsOf.parse(release.as_of).microseconds,
-        overlay=read_overlay(store, release),
-        selector=_selector(store, release, missing),
-        content=_content(store, artifact, scorer, missing),
-        rules=RequestRules.of(config, known),
-        feedback=_feedback(store, release, missing),
+        overlay=after(read_overlay(store, release)),
+        selector=after(_selector(store, release, missing)),
+        content=after(_content(store, artifact, scorer, missing)),
+        rules=after(RequestRules.of(config, known)),
+        feedback=after(_feedback(store, release, missing)),
         missing=missing,
         fitted=is_fitted(artifact),
         own=own,

@@ -12,6 +12,7 @@ from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import ArtifactError, FreshetError, NotServing
+from freshet.core.pauses import Pauses
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.serving.arms import OpenExperiment, warm
@@ -244,7 +245,9 @@ class ReleasePool:
             if before is not None and before.release.number == number:
                 return before
         release = self._published.get(number)
-        opened = self._open.get(number) or open_release(self._store, self.config, release)
+        opened = self._open.get(number) or open_release(
+            self._store, self.config, release, pauses=self._pauses()
+        )
         overlay = read_overlay(self._store, release)
         found = opened.isolated(overlay, OwnEvents(experiment, arm.name))
         found.warm()
@@ -282,10 +285,16 @@ class ReleasePool:
     def _opened(self, release: Release) -> OpenRelease:
         found = self._open.get(release.number)
         if found is None:
-            found = open_release(self._store, self.config, release)
+            pauses = self._pauses()
+            found = open_release(self._store, self.config, release, pauses=pauses)
             found.warm()
+            pauses()
             self._prepare(found)
         return found
+
+    def _pauses(self) -> Pauses:
+        """Those of a release that is opened: none as long as nobody is answered."""
+        return Pauses(taken=self._current is not None)
 
     def _serve(self, release: Release) -> None:
         """Open a release beside the others, then let it answer; the longest open go."""

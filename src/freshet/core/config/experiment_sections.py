@@ -75,7 +75,7 @@ class ExperimentsConfig(Section):
 class PricesConfig(Section):
     """Price book: money per unit of measured cost."""
 
-    currency: str = Field("USD", description="label only")
+    currency: str = Field("USD", max_length=12, description="label only, of 12 characters at most")
     per_hour: float = Field(0.10, ge=0, description="one hour of this machine")
     per_million_tokens: float = Field(0.0, ge=0, description="for endpoints that charge by token")
     per_million_tokens_written: float = Field(
