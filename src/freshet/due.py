@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from freshet.core.types import AsOf
+from freshet.experiments import canary
 from freshet.experiments.feedback import step as feedback
 from freshet.run_context import RunContext
 from freshet.stages.events.step import latest, newest_event
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
+from freshet.stages.sequence import step as sequence
 from freshet.stages.table import churn_gate, table_plan
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.gate_verdict import with_evidence_of
@@ -90,6 +94,44 @@ def tuning_is_due(ctx: RunContext, model: Artifact | None) -> bool:
     return next_due <= ctx.as_of.day
 
 
+def until_models(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> Iterator[RunContext]:
+    """The same run by what needs less training, the least first, as long as the planner's model is to come.
+
+    Counts and content need none; the sequence model comes next. Nothing where a model serves already, where
+    nothing would be published, and while a canary runs.
+
+    Args:
+        model: the accepted one, None = none is.
+    """
+    ws, current = ctx.ws, ctx.ws.releases.current()
+    if (current is not None and current.model) or (not publish and _is_past(ctx, end)) or canary.running(ws):
+        return
+    tuned = ws.tuner is not None and model is None
+    trained = ws.config.sequence.use and sequence.young(ws, ctx.log) is None
+    table = ws.store.find("tables", current.table) if current is not None else None
+    if (tuned or trained) and (table is None or "sequence" not in TableManifest.of(table).settings):
+        without = ws.config.sequence.model_copy(update={"use": False})
+        by_counts = ws.config.model_copy(update={"sequence": without})
+        yield ctx.with_workspace(replace(ws, config=by_counts, tuner=None))
+    if tuned and ws.config.sequence.use:
+        yield ctx.with_workspace(replace(ws, tuner=None))
+
+
+def serves_nobody(ctx: RunContext, end: AsOf) -> bool:
+    """Whether nothing was published yet, so that nobody is there to be spared what a first run publishes."""
+    return ctx.ws.releases.current() is None and not _is_past(ctx, end)
+
+
+def release_to_rank(ctx: RunContext, end: AsOf, publish: bool) -> Release | None:
+    """The release that a new ranker of items may join: the one that a canary tries, or the current one."""
+    ws, trial = ctx.ws, canary.running(ctx.ws)
+    release = ws.releases.get(canary.tried(trial)) if trial is not None else ws.releases.current()
+    if release is None or release.interests != ctx.log.interests_version or release.as_of > str(ctx.as_of):
+        return None
+    made = ws.store.find("tables", release.table)
+    return None if made is None or (not publish and held_back(ctx, made, end)) else release
+
+
 def differs(ctx: RunContext, model: Artifact | None, current: Release) -> bool:
     """Whether model, interests or settings are no longer those of the current release, or answers lack."""
     table = ctx.ws.store.find("tables", current.table)
@@ -111,7 +153,7 @@ def refreshes(ws: Workspace, current: Release) -> list[AsOf]:
 def held_back(ctx: RunContext, made: Artifact, end: AsOf) -> str:
     """Why a verified table is not published without a person's word, or ''."""
     current = ctx.ws.releases.current()
-    if ctx.as_of.day < end.day and not ctx.run.record.newest:
+    if _is_past(ctx, end):
         return "is of the past"
     if current is not None and current.as_of > str(ctx.as_of):
         return f"is older than release {current.number}"
@@ -120,6 +162,11 @@ def held_back(ctx: RunContext, made: Artifact, end: AsOf) -> str:
     if reason := rollback.held_by_guardrail(ctx.ws):
         return f"waits for a person since a rollback ({reason})"
     return "was rejected" if churn_gate.verdict(ctx.ws, made.version) == "rejected" else ""
+
+
+def _is_past(ctx: RunContext, end: AsOf) -> bool:
+    """Whether somebody wanted a moment that isn't the newest one."""
+    return ctx.as_of.day < end.day and not ctx.run.record.newest
 
 
 def _settings_changed(ctx: RunContext, release: Release) -> bool:

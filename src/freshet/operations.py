@@ -29,7 +29,7 @@ from freshet.stages.live import step as live
 from freshet.stages.table import step as table
 from freshet.stages.users import step as users
 from freshet.storage import rollback
-from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.artifacts import Artifact
 from freshet.storage.decisions import GUARDRAIL, Decision, Review
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record
@@ -126,9 +126,7 @@ def rank_items(
         elif log.as_of.day < end.day or current.interests != log.interests_version:
             run.say(f"the ranker as of {log.as_of} does not join release {current.number}")
         else:
-            made = committed(ws.store, "tables", current.table)
-            companions = table.Companions(current.overlay, ranker.version, current.feedback, current.users)
-            canary.publish(ws, run, made, companions)
+            canary.publish_ranker(ws, run, current, ranker.version)
     return run.record, trained
 
 

@@ -12,10 +12,10 @@
       -> table         write, verify, publish
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
-computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
-on where it was. What people decide is in `operations`; what is due, or held back, in `due`; who is served
-first, in `experiments.canary`. When a run ends, what it published is given to others (`exports`), and servers
-are told of it (`tracking`); events also come by `streaming`. `wiring` says where a workspace lies and runs.
+computed as of a moment from what came before it. Counts are served while the first models train. A step whose
+artifact exists is skipped: a killed run goes on where it was. What people decide is in `operations`; what is
+due, or held back, in `due`; who is served first, in `experiments.canary`. What is published goes to others
+(`exports`), trackers are told (`tracking`); events also come by `streaming`. `wiring` says where all that is.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from freshet.experiments import canary, isolated_arms
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
+from freshet.experiments.isolated_arms import Models
 from freshet.experiments.measurement.collect import collect
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot, RunContext
@@ -70,14 +71,13 @@ def run(
     publish: bool = False,
     users: UserStore | None = None,
 ) -> Record:
-    """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
-
-    A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
-    lacks the newest source offered is an error (`events.refused_sources`).
+    """Import, then whatever is due; until there is a model, what needs less training is published before it.
 
     Args:
-        users: of a workspace that is served: its events are collected first, and the log's histories joined
-            to it at the end. The day that isn't over stays live: it is no part of the table.
+        as_of: a moment in the past makes the table, but moves `CURRENT` only with `publish`; without one, a
+            log that lacks the newest source offered is an error (`events.refused_sources`).
+        users: of a workspace that is served, whose day that isn't over is no part of the table: events are
+            collected first, and the log's histories joined to it.
     """
     with ws.run("run", str(as_of or "")) as run:
         if users is not None:
@@ -92,22 +92,17 @@ def run(
         end = due.end_of_log(ws, now if users is not None else None)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, end))
         model = due.accepted_model(ctx)
+        publish = publish or due.serves_nobody(ctx, end)
+        for known in due.until_models(ctx, model, end, publish):
+            refresh_where_due(known, None, end, publish)
+            join_histories(ws, run, users)
+            ws.give(run)
         if ws.tuner is not None and due.tuning_is_due(ctx, model):
             model = tuning.renew(ctx, ws.tuner)
-        current = ws.releases.current()
-        if canary.waits(ws, run):
-            pass
-        elif current is None or due.differs(ctx, model, current):
-            refresh_release(ctx, model, end, publish)
-        elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:
-            if ws.config.schedule.policy != "fixed":
-                run.say(f"refresh: {decision.why}")
-            refresh_release(ctx, model, end, publish)
-        else:
-            run.say(f"release {current.number} of {current.as_of} stays: {decision.why}")
-            run.record.release = current.number
-        if users is not None:
-            join_histories(ws, run, users)
+        if not canary.waits(ws, run):
+            refresh_where_due(ctx, model, end, publish)
+            rank_items(ctx, end, publish)
+        join_histories(ws, run, users)
     return run.record
 
 
@@ -116,7 +111,6 @@ def finetune(ws: Workspace, as_of: AsOf | None = None) -> Record:
 
     Raises:
         ConfigError: plain counts have nothing to fine-tune.
-        GateFailed: the run waits for a person.
     """
     if ws.tuner is None:
         raise ConfigError("the configured planner has nothing to fine-tune: see [planner] kind and use")
@@ -136,13 +130,10 @@ def refresh(
 ) -> Record:
     """The fast path: refresh evidence as of a moment, infer what changed, verify and publish.
 
-    A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
-    lacks the newest source offered is an error (`events.refused_sources`).
-
     Args:
+        as_of, publish: as in `run`.
         today: the current time, where the workspace is served: the day that isn't over stays live.
-        users: of a workspace that is served: experiments are guarded first, and the log's histories joined
-            to it at the end.
+        users: of a workspace that is served: experiments are guarded first.
     """
     with ws.run("refresh", str(as_of or "")) as run:
         if today is not None and users is not None and guardrails.rolled_back(ws, run, today):
@@ -157,15 +148,14 @@ def refresh(
             run.say("no accepted model for this configuration yet: the slow path comes first")
             model = tuning.finetune(ctx, ws.tuner)
         refresh_release(ctx, model, end, publish)
-        if users is not None:
-            join_histories(ws, run, users)
+        rank_items(ctx, end, publish)
+        join_histories(ws, run, users)
     return run.record
 
 
 def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
     """The log as of a moment, and its counts, which are fitted when they are first needed."""
-    log = snapshot_of(ws, run, as_of)
-    return RunContext(ws, run, log, fitter_for(ws.config, log))
+    return RunContext(ws, run, log := snapshot_of(ws, run, as_of), fitter_for(ws.config, log))
 
 
 def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
@@ -173,9 +163,6 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
 
     Args:
         rebuild: form the interests anew; ids are kept.
-
-    Raises:
-        NotEnoughData: no event lies before as_of.
     """
     days, window = events.snapshot(ws, run, as_of)
     catalogue = events.items(ws, run)
@@ -220,6 +207,20 @@ def make_table(
     return made
 
 
+def refresh_where_due(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
+    """A release where none serves, where it would be made otherwise by now, or where the policy says so."""
+    ws, run, current = ctx.ws, ctx.run, ctx.ws.releases.current()
+    if current is None or due.differs(ctx, model, current):
+        refresh_release(ctx, model, end, publish)
+    elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:
+        if ws.config.schedule.policy != "fixed":
+            run.say(f"refresh: {decision.why}")
+        refresh_release(ctx, model, end, publish)
+    else:
+        run.say(f"release {current.number} of {current.as_of} stays: {decision.why}")
+        run.record.release = current.number
+
+
 def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
     """Make what serves as of a moment, and publish it unless something holds it back."""
     mixed, planner = sequence.for_mixture(ctx), tuning.planner_for(ctx, model)
@@ -229,32 +230,31 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
         ctx.run.say(f"table {made.version} as of {ctx.as_of} {held_back}: CURRENT stays (--publish moves it)")
         return
     reactions = feedback.make(ctx)
-    ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
+    ranker = items.at_hand(ctx.ws, ctx.run, ctx.log)
     companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_crowd(ctx, made, companions)
     halt_on_churn(ctx, made, companions)
     canary.publish(ctx.ws, ctx.run, made, companions, at_once=publish)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
-        refresh_arm(ctx, experiment, arm, model, mixed)
+        refresh_arm(ctx, experiment, arm, (model, mixed))
 
 
-def refresh_arm(
-    ctx: RunContext,
-    experiment: Experiment,
-    arm: ExperimentArm,
-    model: Artifact | None,
-    mixed: Artifact | None,
-) -> None:
+def rank_items(ctx: RunContext, end: AsOf, publish: bool) -> None:
+    """Train the ranker of items where that is due, and publish the table again beside it."""
+    release = due.release_to_rank(ctx, end, publish)
+    if release is not None and (ranker := items.renewed(ctx.ws, ctx.run, ctx.log, release.ranker)):
+        canary.publish_ranker(ctx.ws, ctx.run, release, ranker, at_once=publish)
+
+
+def refresh_arm(ctx: RunContext, experiment: Experiment, arm: ExperimentArm, models: Models) -> None:
     """The same for an isolated arm, by its own log and, unless interests are new, the models of its start."""
-    ws, run = ctx.ws, ctx.run
-    log = isolated_arms.own_log(ctx, experiment, arm)
-    own = RunContext(ws, run, log, fitter_for(ws.config, log))
-    before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
-    if before.interests == log.interests_version:
-        model, mixed = isolated_arms.models_of(ws, before)
+    own, before = isolated_arms.own_context(ctx, experiment, arm)
+    if before.interests == own.log.interests_version:
+        models = isolated_arms.models_of(own.ws, before)
     else:
-        run.say(f"{experiment.name}/{arm.name}: interests are new, so models are everybody's from now on")
-    made = make_table(own, model, table_plan.previous_for(ws, log, before), mixed)
+        own.run.say(f"{experiment.name}/{arm.name}: interests are new, so models are everybody's from now on")
+    model, mixed = models
+    made = make_table(own, model, table_plan.previous_for(own.ws, own.log, before), mixed)
     reactions = feedback.make(own, OwnEvents(experiment, arm.name))
     beside = table.Companions.of(live.make(own, made), "", reactions, user_rows.beside(own, made))
     table.publish_for_arm(own, made, beside, experiment, arm.name)

@@ -49,6 +49,7 @@ KEYS = {
     "exploring": {"note", "load", "interests", "n", "pages", "aims_missed", "search"},
     "export": {"simulated", "load", "sizes", "redis_layouts", "parquet_list_bytes"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
+    "first_release": {"note", "load", "first_release_s", "full_s", "peak_rss_gb", "outcome", "releases", "steps"},
     "fuzz": {"seed", "load", "files", "configs", "artifacts", "requests", "pages"},
     "gates": {"sample", "users", "recall", "planners"},
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},

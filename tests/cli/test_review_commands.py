@@ -17,9 +17,9 @@ from tests.cli.conftest import answered, called, freshet, rows
 RUN = [sys.executable, "-m", "freshet", "run", "-w"]
 
 
-def test_a_halted_run_publishes_nothing_and_says_what_to_do(halted: Path) -> None:
+def test_a_halted_first_run_has_published_counts_and_says_what_to_do(halted: Path) -> None:
     status = answered("status", "-w", halted)
-    assert status["release"] is None
+    assert (status["release"]["number"], status["release"]["model"]) == (1, "")
     assert [(one["run"], one["kind"]) for one in status["waiting"]] == [("00001", "model")]
     shown = called("history", "1", "-w", halted).stdout
     assert "examples of what failed" in shown
@@ -30,7 +30,7 @@ def test_reject_keeps_the_model_out(halted: Path, place: Path) -> None:
     root = Path(shutil.copytree(halted, place / "rejected"))
     assert answered("reject", "1", "-w", root, "--by", "Ada")["run"]["outcome"] == "rejected"
     assert answered("run", "-w", root, code=3)["error"]["type"] == "GateFailed"
-    assert not (root / "CURRENT").exists()
+    assert [path.name for path in (root / "releases").iterdir()] == ["1.json"]
     assert "only a waiting run" in answered("approve", "1", "-w", root, code=2)["error"]["message"]
 
 
@@ -48,10 +48,10 @@ def test_a_killed_run_ends_with_the_table_of_an_uninterrupted_one(halted: Path, 
             time.sleep(0.001)
         process.kill()
         code = process.wait()
-        if code == -signal.SIGKILL and not (killed / "CURRENT").exists():
+        if code == -signal.SIGKILL and (killed / "CURRENT").read_text() == "1\n":
             break
     assert code == -signal.SIGKILL  # it was still at work
-    assert not (killed / "CURRENT").exists()
+    assert (killed / "CURRENT").read_text() == "1\n"  # counts
     assert [run["outcome"] for run in answered("history", "-w", killed)["runs"]] == [
         "approved",
         "interrupted",
@@ -60,9 +60,10 @@ def test_a_killed_run_ends_with_the_table_of_an_uninterrupted_one(halted: Path, 
     steps = answered("run", "-w", killed, run=freshet)["run"]["steps"]
     (inference,) = [step["details"] for step in steps if step["name"] == "inference"]
     assert inference["resumed"] > 0
-    assert answered("run", "-w", whole)["run"]["release"] == 1
-    table = json.loads((whole / "releases" / "1.json").read_text())["table"]
-    assert json.loads((killed / "releases" / "1.json").read_text())["table"] == table
+    done = answered("run", "-w", whole)
+    assert (done["run"]["release"], done["releases"]) == (2, [2])
+    table = json.loads((whole / "releases" / "2.json").read_text())["table"]
+    assert json.loads((killed / "releases" / "2.json").read_text())["table"] == table
     assert rows(killed, table) == rows(whole, table)
 
     explained = answered("explain", "1", "2", "-w", whole)

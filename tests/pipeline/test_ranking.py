@@ -47,8 +47,9 @@ def with_ranker(ws: Workspace, root: Path, world: Path, extra: str = "") -> tupl
 
 
 def found(ws: Workspace, kind: str) -> list[Artifact]:
+    """What was trained, and rankers by it: not those that served until then, by popularity."""
     made = [ws.store.find(kind, version) for version in ws.store.versions(kind)]
-    return [artifact for artifact in made if artifact is not None]
+    return [one for one in made if one is not None and one.manifest["inputs"].get("itemmodel") != ""]
 
 
 def contents(ws: Workspace, as_of: AsOf) -> dict[str, bytes]:

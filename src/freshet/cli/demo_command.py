@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 BEHIND = 4
 """Days between the first release and the second."""
-RANKER_STEPS = 300
-"""Optimiser steps of each of the ranker's two trainings, so that a demo takes a few minutes on two cores."""
+STEPS = {"tuning": 200, "sequence": 200, "ranker": 100}
+"""Optimiser steps of each training, so that a demo takes a minute and a half on two cores."""
 
 
 def demo(
@@ -68,12 +68,18 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a demo went through; `visit` is None where the service is not installed, or did not answer."""
+    """What a demo went through.
+
+    Attributes:
+        by_models: what the models changed of the table of counts; None where no release came of them.
+        visit: None where the service is not installed, or did not answer.
+    """
 
     folder: Path
     simulated: bool
     first: Record
     second: Record
+    by_models: Diff | None
     changed: Diff
     explained: Explanation
     visit: Visit | None
@@ -108,7 +114,9 @@ def _settings(
         "interests": {"count": interests},
         "transitions": {"novelty_days": settings_file.novelty(novelty_days)},
         "planner": {"kind": planner},
-        "ranker": {"use": True, "max_steps": RANKER_STEPS},
+        "tuning": {"max_steps": STEPS["tuning"]},
+        "sequence": {"max_steps": STEPS["sequence"]},
+        "ranker": {"use": True, "max_steps": STEPS["ranker"]},
     }
 
 
@@ -120,7 +128,7 @@ def _run_loop(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], s
     ws = _workspace(screen, folder, chosen)
     operations.import_log(ws, datetime.now(UTC))
     moment = latest(ws).minus(BEHIND)
-    screen.say(f"--- first release, as of {moment}: all there is to do")
+    screen.say(f"--- as of {moment}: counts are served first, then what models add to them")
     try:
         first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
     except GateFailed as failed:
@@ -133,12 +141,14 @@ def _run_loop(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], s
     current = ws.releases.current()
     assert current is not None
     before = current.number if current.previous is None else current.previous
+    counts, models = ws.releases.get(ws.releases.numbers()[0]), ws.releases.get(before)
+    by_models = None if counts.table == models.table else inspect.compare(ws, counts.number, before)
     changed = inspect.compare(ws, before, current.number)
     longest = max((row.context for row in changed.most), key=len, default=())
     explained = inspect.explain(ws, [str(name.id) for name in longest])
     visit = _visit(screen, ws, explained)
     page = write_report(ws, folder / "report.html")
-    return Demo(folder, simulated, first, second, changed, explained, visit, page)
+    return Demo(folder, simulated, first, second, by_models, changed, explained, visit, page)
 
 
 def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | None:
@@ -176,6 +186,7 @@ def _document(found: Demo) -> dict[str, Any]:
             "simulated": found.simulated,
             "first": run_content(found.first),
             "second": run_content(found.second),
+            "by_models": asdict(found.by_models) if found.by_models else None,
             "diff": asdict(found.changed),
             "explanation": asdict(found.explained),
             "served": found.visit.answer if found.visit else None,
@@ -190,7 +201,10 @@ def _show(console: Console, found: Demo) -> None:
     if found.simulated:
         console.print("SIMULATED world: no real people, no real items", style="bold yellow")
     show.cost_of_two(console, found.first, found.second)
-    console.rule("what changed", align="left")
+    if found.by_models is not None:
+        console.rule("what the models changed of the counts", align="left")
+        show_inspect.diff(console, found.by_models)
+    console.rule(f"what {BEHIND} days changed", align="left")
     show_inspect.diff(console, found.changed)
     console.rule("one of the contexts that changed most", align="left")
     show_inspect.explanation(console, found.explained)

@@ -85,7 +85,12 @@ def _answer(ws: Workspace, command: str, record: Record, as_json: bool) -> None:
     from freshet.cli import show
 
     drives = _drives(ws, record)
-    content = {"run": run_content(record), "drives": asdict(drives) if drives else None}
+    releases = map(ws.releases.get, ws.releases.numbers())
+    content = {
+        "run": run_content(record),
+        "drives": asdict(drives) if drives else None,
+        "releases": [one.number for one in releases if one.run == record.id],
+    }
     answer(document(command, content), as_json, lambda console: show.ended(console, record, drives))
 
 

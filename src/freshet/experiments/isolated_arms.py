@@ -9,6 +9,7 @@ from freshet.core.time import date_of
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.run_context import LogSnapshot, RunContext
+from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.transitions.step import part_of
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
@@ -16,6 +17,9 @@ from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
+
+Models = tuple[Artifact | None, Artifact | None]
+"""The planner's model and the sequence model of a release, None where there is none."""
 
 
 def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
@@ -29,14 +33,21 @@ def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
                     yield experiment, arm
 
 
-def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifact | None]:
-    """The planner's model and the sequence model behind a release, None where there is none."""
+def models_of(ws: Workspace, release: Release) -> Models:
+    """The models behind a release."""
     table = committed(ws.store, "tables", release.table)
     sequence = table.manifest["inputs"].get("sequence", "")
     return (
         committed(ws.store, "models", release.model) if release.model else None,
         committed(ws.store, "sequences", sequence) if sequence else None,
     )
+
+
+def own_context(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> tuple[RunContext, Release]:
+    """A run as an arm may know the log, and the release that the arm is served with so far."""
+    log = own_log(ctx, experiment, arm)
+    before = ctx.ws.releases.get(ctx.ws.experiments.pointer(experiment, arm.name))
+    return RunContext(ctx.ws, ctx.run, log, fitter_for(ctx.config, log)), before
 
 
 def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:

@@ -50,9 +50,9 @@ class _Reading:
         return {"settings": self.settings, "assignment": self.assignment.version, "days": days}
 
 
-def join_histories(ws: Workspace, run: Run, store: UserStore) -> None:
-    """Join the log's histories to a user store, where something serves; the ledger keeps how many."""
-    if ws.releases.current() is not None:
+def join_histories(ws: Workspace, run: Run, store: UserStore | None) -> None:
+    """Join the log's histories to a user store, if there is one, once something was published."""
+    if store is not None and ws.releases.current() is not None:
         with run.step("histories") as step:
             step.details = {"joined": remember(ws, store)}
 

@@ -73,8 +73,7 @@ def run(
 ) -> Impressions:
     """Live through an experiment in a workspace that holds its settings and what `begin` wrote."""
     ws = opening.open_workspace(root, reporter)
-    _first_release(plan, ws)
-    ws.experiments.start(plan.experiment())
+    ws.experiments.start(plan.experiment(_first_release(plan, ws)))
     clock = SimulatedClock(plan.start)
     users = opening.open_user_store(root, ws.config)
     recommender = opening.open_recommender(root, reporter, clock)
@@ -114,12 +113,15 @@ def trained(ws: Workspace) -> dict[str, Any]:
     }
 
 
-def _first_release(plan: Plan, ws: Workspace) -> None:
-    """Import the history; tune and publish as of a month before the experiment."""
+def _first_release(plan: Plan, ws: Workspace) -> int:
+    """Import the history; tune and publish as of a month before the experiment. Returns what serves then."""
     now = _moment(plan.start)
     moment = AsOf(_moment(plan.start - STALE * DAY).date())
     operations.import_log(ws, now)
-    pipeline.run(ws, now, moment, publish=True)
+    pipeline.refresh(ws, moment, publish=True)
+    current = ws.releases.current()
+    assert current is not None
+    return current.number
 
 
 def _keep_up(plan: Plan, ws: Workspace, users: UserStore, recommender: Recommender, day: int) -> None:

@@ -107,16 +107,16 @@ class Plan:
         """Raises ConfigError where the arms make no experiment."""
         check(self.experiment())
 
-    def experiment(self) -> Experiment:
-        """One experiment for all arms, in equal shares."""
+    def experiment(self, first: int = 1) -> Experiment:
+        """One experiment for all arms, in equal shares; `first` numbers the release it begins with."""
         share = 1 / max(1, len(self.arms))
-        arms = tuple(ExperimentArm(name, share, self.serves(name)) for name in self.arms)
+        arms = tuple(ExperimentArm(name, share, self.serves(name, first)) for name in self.arms)
         salt = f"{EXPERIMENT}-{self.world.seed}"
-        return Experiment(EXPERIMENT, salt, arms, 1.0, ("satisfied",), self.start, 1)
+        return Experiment(EXPERIMENT, salt, arms, 1.0, ("satisfied",), self.start, first)
 
-    def serves(self, arm: str) -> Serves:
+    def serves(self, arm: str, first: int) -> Serves:
         """What an arm is answered with; `static` by the first release."""
-        return Serves(1, "hybrid") if arm == "static" else parse_serves(arm)
+        return Serves(first, "hybrid") if arm == "static" else parse_serves(arm)
 
 
 def workspace_settings(plan: Plan, planner: str, max_steps: int = 0) -> dict[str, dict[str, Any]]:

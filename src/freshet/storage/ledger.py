@@ -203,6 +203,14 @@ class Ledger:
                     found = step.details.get("trainings", {}) | found
         return found
 
+    def training_seconds(self, step_name: str) -> float | None:
+        """What the last step of a name that trained to its end took; None before there was one."""
+        for record in self.newest_first():
+            for step in record.steps:
+                if step.name == step_name and step.details.get("trainings") and not step.failed:
+                    return step.seconds
+        return None
+
     def save(self, record: Record) -> None:
         write_json(self.folder / f"{record.id}.json", asdict(record))
 

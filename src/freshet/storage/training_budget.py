@@ -29,6 +29,12 @@ class Trainings:
     config: TuningConfig | SequenceConfig | RankerConfig
     ended: dict[str, dict[str, int | None]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Say how long they may take, before the first one begins."""
+        took = self.run.ledger.training_seconds(self.step.name)
+        before = "" if took is None else f", {took:,.0f} s for all of them the last time"
+        self.run.say(f"{self.step.name}: up to {self.config.max_seconds:,.0f} s for each training{before}")
+
     def budget(self, name: str) -> Budget:
         """What a training may take."""
         steps = None if self.config.max_steps == "auto" else self.config.max_steps

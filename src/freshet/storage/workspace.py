@@ -151,6 +151,11 @@ class Workspace:
         killed = record.outcome == "running" and not self.is_written()
         return INTERRUPTED if killed else record.outcome
 
+    def give(self, run: Run) -> None:
+        """Give what serves to others: as a run ends, and before what may take long."""
+        if self.giving is not None:
+            self.giving.end(self, run)
+
     @contextmanager
     def run(self, command: str, as_of: str = "") -> Iterator[Run]:
         """Hold the lease and record a run; the run's outcome is `failed` if the block raises.
@@ -223,8 +228,7 @@ class Workspace:
                 if self.giving is not None:
                     self.giving.begin(self, run)
                 yield run
-                if self.giving is not None:
-                    self.giving.end(self, run)
+                self.give(run)
             except AnswersPending as error:
                 run.end("pending", error.message)
                 raise

@@ -11,9 +11,9 @@ from freshet.core.late import late
 
 if TYPE_CHECKING:
     from freshet.experiments.canary.ending import promote, take_back
-    from freshet.experiments.canary.publication import publish
+    from freshet.experiments.canary.publication import publish, publish_ranker
     from freshet.experiments.canary.trial import running, tried, waits
 else:
     __getattr__ = late(__name__)
 
-__all__ = ["promote", "publish", "running", "take_back", "tried", "waits"]
+__all__ = ["promote", "publish", "publish_ranker", "running", "take_back", "tried", "waits"]

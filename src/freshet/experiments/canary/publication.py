@@ -13,7 +13,7 @@ from freshet.experiments.canary.trial import CANARY, running, tried
 from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.frozen_rules import rules_of
 from freshet.stages.table import step as table
-from freshet.storage.artifacts import Artifact
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -64,6 +64,13 @@ def publish(
         f"{current.number} until it was seen to do no harm"
     )
     return release
+
+
+def publish_ranker(ws: Workspace, run: Run, release: Release, ranker: str, *, at_once: bool = False) -> None:
+    """Publish the table of a release again, as `publish` does, beside another ranker of items."""
+    made = committed(ws.store, "tables", release.table)
+    beside = table.Companions(release.overlay, ranker, release.feedback, release.users)
+    publish(ws, run, made, beside, at_once=at_once)
 
 
 def _taken(ws: Workspace, run: Run) -> bool:

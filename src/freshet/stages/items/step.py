@@ -46,10 +46,18 @@ EARLY, FULL = "early", "full"
 """Trainings: without the last rows, which it is judged on, and with them."""
 
 
-def for_release(ws: Workspace, run: Run, log: LogSnapshot) -> str:
-    """Version of the ranker that goes with a release as of now, trained anew where due; '' = none.
+def at_hand(ws: Workspace, run: Run, log: LogSnapshot) -> str:
+    """Version of the ranker that goes with a release as of now; '' = none. Nothing is trained for it.
 
-    Where nothing can be trained, items are ranked by popularity alone.
+    It is by the newest item model, or by popularity alone before there is one.
+    """
+    return up_to_date(ws, run, log, _newest(ws, log)).version if ws.config.ranker.use else ""
+
+
+def renewed(ws: Workspace, run: Run, log: LogSnapshot, serving: str) -> str:
+    """Version of a ranker by an item model that the serving one is not by, trained where one is due.
+
+    '' where there is none: none is wanted, the serving one is by the newest, or nothing can be trained.
     """
     if not ws.config.ranker.use:
         return ""
@@ -57,23 +65,31 @@ def for_release(ws: Workspace, run: Run, log: LogSnapshot) -> str:
         trained = young(ws, log) or train(ws, run, log)
     except (NotEnoughData, MissingExtra) as error:
         run.say(f"ranker: {error.message}; items are ranked by popularity alone")
-        trained = None
+        return ""
+    found = ws.store.find("rankers", serving) if serving else None
+    if found is not None and RankerManifest.of(found).inputs.itemmodel == trained.version:
+        return ""
     return up_to_date(ws, run, log, trained).version
 
 
 def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
     """The newest item model if it is younger than the tuning cadence, else None: a new one is due."""
+    found = _newest(ws, log)
+    if found is None:
+        return None
+    end = AsOf.parse(ItemModelManifest.of(found).as_of).day + timedelta(days=ws.config.tuning.every_days)
+    return found if log.as_of.day < end else None
+
+
+def _newest(ws: Workspace, log: LogSnapshot) -> Artifact | None:
+    """The newest item model of this configuration trained at or before as_of."""
     settings = settings_of(ws, log)
 
     def fits(artifact: Artifact) -> bool:
         manifest = ItemModelManifest.of(artifact)
         return manifest.as_of <= str(log.as_of) and manifest.settings == settings
 
-    found = newest(ws.store, "itemmodels", fits)
-    if found is None:
-        return None
-    end = AsOf.parse(ItemModelManifest.of(found).as_of).day + timedelta(days=ws.config.tuning.every_days)
-    return found if log.as_of.day < end else None
+    return newest(ws.store, "itemmodels", fits)
 
 
 def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
