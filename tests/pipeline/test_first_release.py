@@ -12,6 +12,7 @@ from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Progress, RankingJob, SequenceReport, TuningJob, silent
 from freshet.core.types import RankingWeights, TuningReport
+from freshet.storage import rollback
 from freshet.storage.manifests import RankerManifest
 from freshet.storage.workspace import Workspace
 from tests.pipeline.test_ranking import USE, Watched
@@ -60,6 +61,17 @@ def test_counts_serve_and_are_explained_while_the_model_is_tuned(world: Path, tm
     assert first.table != second.table
     assert pipeline.run(ws, NOW).release == 2  # nothing is left to do
     assert ws.releases.numbers() == [1, 2]
+
+
+def test_what_a_run_published_on_its_way_counts_as_served(world: Path, tmp_path: Path) -> None:
+    ws = workspace(tmp_path, settings(world, "fake", FAKE))
+    approving(lambda: pipeline.run(ws, NOW), ws)
+    made = ws.releases.get(2)
+    ws.ledger.save(replace(ws.ledger.get(made.run), release=3))  # as where its run went on to a third one
+    ws.releases.point_to(1)
+    assert rollback.was_rolled_back(ws, made.table)
+    ws.ledger.save(replace(ws.ledger.get(made.run), release=1))  # as where its publication failed
+    assert not rollback.was_rolled_back(ws, made.table)
 
 
 def test_a_run_killed_while_it_trains_leaves_its_release_and_goes_on(world: Path, tmp_path: Path) -> None:

@@ -39,10 +39,21 @@ def was_rolled_back(ws: Workspace, table: str) -> bool:
     current = ws.releases.current()
     if current is None:
         return False
-    served = {record.release for record in ws.ledger.records()}
-    served |= {back.before for _, back in ws.decisions.rollbacks()}
-    later = [n for n in ws.releases.numbers() if n > current.number and n in served]
-    return any(ws.releases.get(number).table == table for number in later)
+    later = (ws.releases.get(number) for number in ws.releases.numbers() if number > current.number)
+    made = [release for release in later if release.table == table]
+    if not made:
+        return False
+    left = {back.before for _, back in ws.decisions.rollbacks()}
+    return any(release.number in left or _served(ws, release) for release in made)
+
+
+def _served(ws: Workspace, release: Release) -> bool:
+    """Whether a run ended with this release, or the run that made it went on to a later one."""
+    for record in ws.ledger.newest_first():
+        number = record.release
+        if number == release.number or (record.id == release.run and (number or 0) > release.number):
+            return True
+    return False
 
 
 def check(ws: Workspace, release: Release) -> None:
