@@ -49,6 +49,7 @@ UNKNOWN = damaged(damaged(WHOLE, 8, 97), CENTRAL + 10, 97)
         ("no.zip", b"no archive"), ("locked.zip", ENCRYPTED), ("method.zip", UNKNOWN),
         ("cut.gz", gzip.compress(b"words " * 500)[:30]), ("bytes.gz", damaged(gzip.compress(b"words " * 9), 12)),
     ],
+    ids=["cut.npz", "sum.npz", "bytes.zip", "no.zip", "locked.zip", "method.zip", "cut.gz", "bytes.gz"],  # archives hold the time
 )  # fmt: skip
 def test_an_archive_that_can_not_be_read_is_told(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
