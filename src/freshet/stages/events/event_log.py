@@ -233,9 +233,10 @@ class EventLog:
         ]
         for day in joined:
             day.verify()
-        kept = merging.kept(connection, joined, incoming, replace)
-        rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
-        written = write_days(rows, self.root, scratch)
+        with merging.reading(joined):
+            kept = merging.kept(connection, joined, incoming, replace)
+            rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
+            written = write_days(rows, self.root, scratch)
         return _Joined(
             (*untouched, *written),
             incoming,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
+from freshet.core.errors import ArtifactError
 from freshet.stages.events import quarantine
 from freshet.stages.events.columns import CANONICAL
 from freshet.stages.events.event_days import DayFile
@@ -35,8 +38,30 @@ class Incoming(Rows):
     has_ids: bool
 
 
+_NO_DAMAGE = (duckdb.InterruptException, duckdb.OutOfMemoryException, duckdb.IOException)
+"""Errors of the engine that say nothing of what a file holds: somebody's wish, memory, the disk."""
+
 NOTHING = Incoming("", 0, frozenset(), frozenset(), None, None, has_ids=False)
 """No rows at all."""
+
+
+@contextmanager
+def reading(days: Iterable[DayFile]) -> Iterator[None]:
+    """A block that reads days of the log.
+
+    Raises:
+        ArtifactError: one of them is damaged, or holds something else than its checksum was made of.
+    """
+    try:
+        yield
+    except _NO_DAMAGE:
+        raise
+    except duckdb.Error as error:
+        for day in days:
+            day.verify()  # names the damaged one
+        raise ArtifactError(
+            f"days of events can't be read: {str(error)[:300]}", hint="`freshet doctor` names what is damaged"
+        ) from error
 
 
 def incoming(connection: duckdb.DuckDBPyConnection, drafts: list[Path]) -> Incoming:
@@ -56,10 +81,11 @@ def days_of_same_ids(connection: duckdb.DuckDBPyConnection, new: Incoming, log: 
     """Days on which the log holds an event whose id comes in again, maybe with another time."""
     if not new.has_ids or not log.days:
         return frozenset()
-    found = connection.sql(
-        f"""SELECT DISTINCT CAST("time" AS DATE) FROM {log.scan}
-            WHERE id IN (SELECT id FROM ({new.query}) WHERE id IS NOT NULL)"""
-    ).fetchall()
+    with reading(log.days):
+        found = connection.sql(
+            f"""SELECT DISTINCT CAST("time" AS DATE) FROM {log.scan}
+                WHERE id IN (SELECT id FROM ({new.query}) WHERE id IS NOT NULL)"""
+        ).fetchall()
     return frozenset(day for (day,) in found)
 
 
