@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from freshet.core.errors import ArtifactError
 from freshet.inspect import Drives
 
 
@@ -25,6 +26,12 @@ def stored(fused: list[str], planner_low: float = 0.1, margin: bool = False) -> 
     if margin:
         found |= {"sequence": weight, "planner_margin": {"nll": -0.0123, "low": -0.02, "high": -0.004}}
     return found
+
+
+@pytest.mark.parametrize("wrong", [{"unfounded": 1.0}, {"features": None}, {"counts": {}}, {"held_out": "x"}])
+def test_weights_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ArtifactError, match=r"mixture\.json of a table does not hold what it should"):
+        Drives.of(stored(["planner"]) | wrong)
 
 
 @pytest.mark.parametrize(

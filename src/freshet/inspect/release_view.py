@@ -24,6 +24,7 @@ from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
+from freshet.storage.sound_reading import OTHERWISE
 from freshet.storage.workspace import Workspace
 
 
@@ -155,7 +156,22 @@ class Drives:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Drives:
-        """From a table's `mixture.json`; without weights where nothing could be fitted."""
+        """From a table's `mixture.json`; without weights where nothing could be fitted.
+
+        Raises:
+            ArtifactError: it holds something else.
+        """
+        try:
+            return cls._of(stored)
+        except OTHERWISE as error:
+            raise ArtifactError(
+                "mixture.json of a table does not hold what it should: "
+                f"{type(error).__name__}: {str(error)[:300]}",
+                hint="another program wrote it: serve another release with `freshet rollback`",
+            ) from error
+
+    @classmethod
+    def _of(cls, stored: Mapping[str, Any]) -> Drives:
         on = int(stored["held_out"]), int(stored["held_out_users"])
         if why := stored.get("unfitted"):
             return cls(why, True, False, (), None, *on, prior=prior_of(stored))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.errors import ArtifactError, ConfigError, NotEnoughData
 from freshet.experiments.measurement.experiment_metrics import metric
 from freshet.experiments.measurement.traffic import traffic_of
 from freshet.experiments.stats.moments import Moments
@@ -83,3 +83,13 @@ def test_what_cannot_be_planned_is_told(tmp_path: Path) -> None:
     ws = filled(tmp_path / "b", drawn(9), more)
     with pytest.raises(ConfigError, match="'rate' varies"):
         traffic_of(ws, [metric(ws.config, "rate")])
+
+
+def test_a_damaged_day_is_named(tmp_path: Path) -> None:
+    ws = filled(tmp_path, drawn(56))
+    path = sorted((ws.root / "events").glob("date=*/*.parquet"))[-3]
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # it is no Parquet file any more, of the same size
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=path.stem):
+        traffic_of(ws, [metric(ws.config, "satisfied")])

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.core.errors import ConfigError
+from freshet.core.errors import ArtifactError, ConfigError
 from freshet.core.time import date_of
 from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metric
@@ -91,8 +90,13 @@ class EventCounter:
 
 
 def require_columns(days: Sequence[DayFile], one: Metric) -> None:
-    """Raises ConfigError if no event of these days has a column that a metric reads."""
-    there = {*CANONICAL, *(name.lower() for day in days for name in _columns(day.path))}
+    """Look whether an event of these days has what a metric reads.
+
+    Raises:
+        ConfigError: none has a column that it reads.
+        ArtifactError: a day is missing or damaged.
+    """
+    there = {*CANONICAL, *(name.lower() for day in days for name in _columns(day))}
     for column in sorted(one.columns):
         if column.lower() not in there:
             raise ConfigError(
@@ -128,8 +132,12 @@ def flags_sql(rules: Sequence[str]) -> str:
 
 
 def rows_of(day: DayFile, columns: Collection[str]) -> str:
-    """A day's events as a table; columns that its file lacks are null."""
-    there = {name.lower() for name in _columns(day.path)}
+    """A day's events as a table; columns that its file lacks are null.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    there = {name.lower() for name in _columns(day)}
     absent = "".join(
         f", CAST(NULL AS VARCHAR) AS {sql.name(name)}"
         for name in sorted(columns)
@@ -138,5 +146,10 @@ def rows_of(day: DayFile, columns: Collection[str]) -> str:
     return f"(SELECT *{absent} FROM {sql.parquet([day.path])})"
 
 
-def _columns(path: Path) -> list[str]:
-    return [str(name) for name in pq.read_schema(path).names]
+def _columns(day: DayFile) -> list[str]:
+    day.check()
+    try:
+        return [str(name) for name in pq.read_schema(day.path).names]
+    except (OSError, ValueError) as error:  # Arrow's own errors are these
+        day.verify()  # says what is wrong with it
+        raise ArtifactError(f"{day.path} can't be read: {error}") from None
