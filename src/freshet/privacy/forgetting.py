@@ -33,7 +33,7 @@ from freshet.storage.workspace import Workspace
 
 _RESULTS = ("replay", "cadence", "drift")
 """Folders of tables that name users by number."""
-_TRIES = 3
+_TRIES = 10
 """Times that the user store is gone through: a server may be in the middle of a request when it begins."""
 
 
