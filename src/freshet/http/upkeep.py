@@ -20,7 +20,7 @@ FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
 class Upkeep:
     """Runs it as tasks of the event loop; threads work: `writer` for the user store, others for the rest.
 
-    The event loop's thread, which answers requests, touches no disk.
+    The event loop's thread, which answers requests, writes to no file: that may wait for others' fsync.
     """
 
     def __init__(self, service: Service) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from freshet.core.config import Events
 from freshet.core.errors import ArtifactError
-from freshet.stages.events import EventLog, log_forgetting, merging
+from freshet.stages.events import EventLog, damaged_days, log_forgetting
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SETTINGS = Events.model_validate({"columns": {"id": "event_id"}})
@@ -50,7 +50,7 @@ def test_where_more_events_are_imported(tmp_path: Path, day: str) -> None:
 
 
 def test_what_is_no_damage_is_not_told_as_one() -> None:
-    with pytest.raises(duckdb.InterruptException), merging.reading([]):
+    with pytest.raises(duckdb.InterruptException), damaged_days.reading([]):
         raise duckdb.InterruptException("by somebody")
-    with pytest.raises(ArtifactError, match="can't be read: odd"), merging.reading([]):
+    with pytest.raises(ArtifactError, match="can't be read: odd"), damaged_days.reading([]):
         raise duckdb.Error("odd")

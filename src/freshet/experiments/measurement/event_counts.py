@@ -152,4 +152,6 @@ def _columns(day: DayFile) -> list[str]:
         return [str(name) for name in pq.read_schema(day.path).names]
     except (OSError, ValueError) as error:  # Arrow's own errors are these
         day.verify()  # says what is wrong with it
-        raise ArtifactError(f"{day.path} can't be read: {error}") from None
+        raise ArtifactError(
+            f"{day.path} can't be read: {error}", hint="`freshet doctor` names what is damaged"
+        ) from None

@@ -24,6 +24,7 @@ from freshet.core.ports import SourceStore
 from freshet.core.types import AsOf
 from freshet.core.urls import Location
 from freshet.stages.events import date_forms, first_day, merging, plausibility
+from freshet.stages.events.damaged_days import reading
 from freshet.stages.events.event_days import DayFile, write_days
 from freshet.stages.events.formats import event_source
 from freshet.stages.events.message_staging import keep_refused, stage_messages
@@ -233,7 +234,7 @@ class EventLog:
         ]
         for day in joined:
             day.verify()
-        with merging.reading(joined):
+        with reading(joined):
             kept = merging.kept(connection, joined, incoming, replace)
             rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
             written = write_days(rows, self.root, scratch)

@@ -11,14 +11,13 @@ from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet.core.errors import ArtifactError
 from freshet.core.ports import Progress, silent
 from freshet.stages.events import snapshots
+from freshet.stages.events.damaged_days import reading
 from freshet.stages.events.event_days import DayFile, write_days
 from freshet.stages.events.parquet_files import as_written
 from freshet.stages.events.snapshots import Snapshot, commit, latest
@@ -137,14 +136,8 @@ def _days_of(days: Sequence[DayFile], users: Collection[str]) -> list[DayFile]:
                 f"read_parquet({files}, union_by_name = true, hive_partitioning = false, filename = true)"
             )
             query = f'SELECT DISTINCT filename FROM {source} WHERE "user" IN (FROM wanted)'
-            try:
+            with reading(part):
                 found |= {name for (name,) in connection.sql(query).fetchall()}
-            except duckdb.Error as error:
-                for day in part:
-                    day.verify()  # names the damaged one
-                raise ArtifactError(
-                    f"days of events can't be read: {error}", hint="`freshet doctor` names what is damaged"
-                ) from None
     return [day for day in days if str(day.path) in found]
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 
-from freshet.core.errors import ArtifactError
 from freshet.stages.events import quarantine
 from freshet.stages.events.columns import CANONICAL
+from freshet.stages.events.damaged_days import reading
 from freshet.stages.events.event_days import DayFile
 from freshet.stages.events.snapshots import Snapshot
 from freshet.stages.events.staging import NOT_IN_LOG
@@ -38,30 +36,8 @@ class Incoming(Rows):
     has_ids: bool
 
 
-_NO_DAMAGE = (duckdb.InterruptException, duckdb.OutOfMemoryException, duckdb.IOException)
-"""Errors of the engine that say nothing of what a file holds: somebody's wish, memory, the disk."""
-
 NOTHING = Incoming("", 0, frozenset(), frozenset(), None, None, has_ids=False)
 """No rows at all."""
-
-
-@contextmanager
-def reading(days: Iterable[DayFile]) -> Iterator[None]:
-    """A block that reads days of the log.
-
-    Raises:
-        ArtifactError: one of them is damaged, or holds something else than its checksum was made of.
-    """
-    try:
-        yield
-    except _NO_DAMAGE:
-        raise
-    except duckdb.Error as error:
-        for day in days:
-            day.verify()  # names the damaged one
-        raise ArtifactError(
-            f"days of events can't be read: {str(error)[:300]}", hint="`freshet doctor` names what is damaged"
-        ) from error
 
 
 def incoming(connection: duckdb.DuckDBPyConnection, drafts: list[Path]) -> Incoming:
