@@ -136,3 +136,30 @@ def test_short_runs_that_somebody_else_makes_do_not_hide_that_no_scheduler_is_al
         lasted(shop, "collect", 0.1)
         shop.now += timedelta(minutes=54)
     assert schedule_view(shop.open(), shop.now).jobs[0].overdue
+
+
+@pytest.mark.parametrize(
+    ("cron", "hours"),
+    [("0 3 * * *", range(28, 80)), ("0 * * * *", range(28, 80)), ("0 3 1 * *", range(4, 30))],
+)
+def test_what_is_overdue_stays_so_when_its_next_time_comes(tmp_path: Path, cron: str, hours: range) -> None:
+    shop = Shop(tmp_path, f'refresh_cron = "{cron}"\n')
+    shop.now = START.replace(month=1, day=31, hour=12)
+    shop.run("run")
+    first = START.replace(month=2, day=1, hour=0)
+    for hour in hours:
+        view = schedule_view(shop.open(), first + timedelta(hours=hour, minutes=10))
+        assert view.jobs[0].overdue, hour
+    shop.now = first + timedelta(hours=hours[-1], minutes=20)
+    shop.run("run")
+    assert not schedule_view(shop.open(), shop.now).jobs[0].overdue
+
+
+def test_what_a_blackout_held_back_is_not_overdue_at_its_end(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, 'blackout = ["00:00-08:00"]\n')
+    shop.run("run")
+    end = START.replace(hour=8) + DAY
+    [job] = schedule_view(shop.open(), end).jobs
+    assert (job.state, job.overdue) == (State.DUE, False)
+    assert not schedule_view(shop.open(), end + timedelta(minutes=50)).jobs[0].overdue
+    assert schedule_view(shop.open(), end + timedelta(minutes=70)).jobs[0].overdue

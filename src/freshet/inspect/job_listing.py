@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from freshet.core.blackout import blackout_until
 from freshet.core.config import Config
-from freshet.scheduling.attempts import Attempt, attempts
+from freshet.core.config.schedule_section import ScheduleConfig
+from freshet.scheduling.attempts import Attempt, attempts, since
 from freshet.scheduling.jobs import Name, tunes
 from freshet.scheduling.leadership import leader
 from freshet.scheduling.monthly_budget import Spending, spending, tuning_due
@@ -84,7 +85,7 @@ def schedule_view(ws: Workspace, now: datetime) -> ScheduleView:
     config, pause = ws.config, paused(ws.root)
     done = attempts(ws.ledger, looked_back_to(config, now), writing=ws.is_written(), tunes=tunes(config))
     found = outlooks(config, done, now, pause)
-    jobs = [_view(one, done, now) for one in found]
+    jobs = [_view(one, config.schedule, done, now) for one in found]
     if (tuning := tuning_due(config, done)) is not None:
         jobs.insert(
             0, _within(next(one for one in found if one.job.name == "fast"), config, done, tuning, now)
@@ -100,17 +101,24 @@ def schedule_view(ws: Workspace, now: datetime) -> ScheduleView:
     )
 
 
-def _view(found: Outlook, done: Sequence[Attempt], now: datetime) -> JobView:
+def _view(found: Outlook, schedule: ScheduleConfig, done: Sequence[Attempt], now: datetime) -> JobView:
     last, failure = _last(done, found.job.counted)
-    overdue = (
-        found.state is State.DUE
-        and found.at is not None
-        and all(one.end != "running" for one in done)
-        and now - free_since(done, found.at, now) > LATE
-    )
+    overdue = _is_overdue(found, schedule, done, now)
     return JobView(
         found.job.name, found.state, found.at, found.why, last, failure, found.tries, found.expected, overdue
     )
+
+
+def _is_overdue(found: Outlook, schedule: ScheduleConfig, done: Sequence[Attempt], now: datetime) -> bool:
+    if found.state is not State.DUE or found.at is None or any(one.end == "running" for one in done):
+        return False
+    could = found.at
+    missed = found.job.cron.until(now - LATE)
+    if missed is not None and schedule.missed == "run" and not since(done, found.job.counted, missed):
+        could = min(could, missed)  # a newer time that came since does not end it
+    could = free_since(done, could, now)
+    could = blackout_until(schedule.windows, schedule.zone, could) or could
+    return now - could > LATE
 
 
 def _within(fast: Outlook, config: Config, done: Sequence[Attempt], due: datetime, now: datetime) -> JobView:

@@ -76,9 +76,10 @@ def outlooks(config: Config, done: Sequence[Attempt], now: datetime, pause: Paus
 
 
 def looked_back_to(config: Config, now: datetime) -> datetime:
-    """The moment since which `outlooks` must know every run."""
-    slots = [job.cron.until(now) for job in jobs_of(config)]
-    return min([spending(config, (), now).begin, *(slot for slot in slots if slot is not None)])
+    """The moment since which every run must be known, for `outlooks` and for what is overdue."""
+    missed = now - LATE
+    slots = [job.cron.until(missed) or missed for job in jobs_of(config)]
+    return min(spending(config, (), now).begin, *slots)
 
 
 def _of(
