@@ -27,8 +27,9 @@ from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import HttpConfig, TelemetryConfig
 from freshet.core.types.ids import user_key
 from freshet.http.api_keys import Keyring
+from freshet.http.listening import bind
 from freshet.http.schemas import Answer, ExploreRequest
-from freshet.http.server import bind, serve
+from freshet.http.server import serve
 from freshet.serving import Query, Recommender
 from freshet.wiring_telemetry import trace_process
 

@@ -332,13 +332,19 @@ class WatchedConfig:
 
 
 def open_recommender(
-    root: Path, reporter: Reporter | None = None, clock: Clock = system_clock, *, join: bool = True
+    root: Path,
+    reporter: Reporter | None = None,
+    clock: Clock = system_clock,
+    *,
+    join: bool = True,
+    worker: int = 0,
 ) -> Recommender:
     """A recommender on a workspace's current release, with the users' histories of its log.
 
     Args:
         clock: microseconds since 1970 (UTC), now; a simulated world has its own.
         join: whether to join the histories to the user store; else it is as a server left it.
+        worker: number of this process among those of one server, from 0.
 
     Raises:
         NotServing: nothing has been published yet.
@@ -376,5 +382,5 @@ def open_recommender(
         raise
     if followed is not None:
         followed.start()
-        return Recommender(releases, store, clock, followed.stop, partial(people_of, root))
-    return Recommender(releases, store, clock, people=partial(people_of, root))
+    stop = None if followed is None else followed.stop
+    return Recommender(releases, store, clock, stop, partial(people_of, root), worker)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +18,8 @@ from freshet.core.errors import MissingExtra
 from freshet.core.escaping import json_text, visible
 
 if TYPE_CHECKING:
-    from freshet.http.api_keys import Key
+    from freshet.core.config import Config
+    from freshet.http.api_keys import Key, Keyring
 
 
 class Scope(StrEnum):
@@ -36,6 +39,10 @@ def serve(
     root_path: Annotated[
         str, typer.Option("--root-path", metavar="PATH", help="What a proxy leaves before all paths: /shop.")
     ] = "",
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="Processes that answer at the port.")
+    ] = 1,
+    as_worker: Annotated[bool, typer.Option("--as-worker", hidden=True)] = False,
     workspace: Here = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -43,17 +50,13 @@ def serve(
 
     Follows CURRENT: a publication or a rollback is served within a second, without a failed request.
     """
-    from freshet.cli.screen import Screen
     from freshet.core.config import load
-    from freshet.wiring import SETTINGS, open_recommender
-    from freshet.wiring_streams import live_stream
+    from freshet.wiring import SETTINGS
 
     try:
         from freshet.http.api_docs import checked_prefix
         from freshet.http.api_keys import Keyring
-        from freshet.http.companion import companion_of
-        from freshet.http.server import bind, check_open, warm_up
-        from freshet.http.server import serve as serve_until_stopped
+        from freshet.http.listening import check_open
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"`freshet serve` needs {error.name}", hint="pip install 'freshet[serve]'"
@@ -63,29 +66,91 @@ def serve(
     config = load(workspace / SETTINGS)
     keyring = Keyring(workspace, off=no_auth)
     check_open(keyring, host)
-    with bind(host, port) as listener:
+    place = _Place(workspace, host, port, prefix, no_auth)
+    if workers > 1 and not as_worker:
+        _serve_together(place, config, workers, as_json)
+    else:
+        _serve_alone(place, config, keyring, as_json, as_worker)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What is served, and where; see `serve`."""
+
+    workspace: Path
+    host: str
+    port: int
+    prefix: str
+    no_auth: bool
+
+
+def _serve_alone(place: _Place, config: Config, keyring: Keyring, as_json: bool, as_worker: bool) -> None:
+    """Answer requests in this process."""
+    from freshet.cli.screen import Screen
+    from freshet.http.companion import SharedDashboard, companion_of
+    from freshet.http.listening import bind
+    from freshet.http.server import serve as serve_until_stopped
+    from freshet.http.server import warm_up
+    from freshet.http.worker_folder import WorkerFolder
+    from freshet.http.workers import read_settings
+    from freshet.wiring import open_recommender
+    from freshet.wiring_streams import live_stream
+
+    told = read_settings() if as_worker else None
+    folder = None if told is None else WorkerFolder(Path(told.folder), told.number)
+    shared = None if told is None or folder is None else SharedDashboard(folder.dashboard, told.secret)
+    root, is_first = place.workspace, folder is None or folder.is_first
+    port = place.port if told is None else told.port
+    with bind(place.host, port, shared=as_worker) as listener:
         with Screen() as screen:
             screen.say("opening the release")
-            recommender = open_recommender(workspace, screen)
+            recommender = open_recommender(
+                root, screen, join=told is None or told.joins, worker=0 if told is None else told.number
+            )
             warm_up(recommender)
+        name = f"[{place.host}]" if ":" in place.host else place.host
         found = {
-            "url": f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}",
+            "url": f"http://{name}:{listener.getsockname()[1]}",
             "release": recommender.current,
             "keys": keyring.required,
+            "workers": 1,
         }
         serve_until_stopped(
             recommender,
             config.http,
             listener,
-            lambda: _announce(found, as_json),
+            lambda: _announce(found, as_json or as_worker),
             keyring,
-            host,
-            prefix,
-            stream=live_stream(workspace, recommender),
-            companion=companion_of(workspace, config.dashboard, host, no_auth, config.http.hosts),
-            watched=workspace.absolute(),
+            place.host,
+            place.prefix,
+            stream=live_stream(root, recommender) if is_first else None,
+            companion=companion_of(
+                root, config.dashboard, place.host, place.no_auth, config.http.hosts, shared
+            ),
+            watched=root.absolute() if is_first else None,
             traced=config.telemetry.requests,
+            workers=folder,
         )
+
+
+def _serve_together(place: _Place, config: Config, count: int, as_json: bool) -> None:
+    """Answer requests in several processes, which this one starts and watches."""
+    from freshet.http.companion import secret_of
+    from freshet.http.listening import reserve
+    from freshet.http.workers import Workers
+
+    options = ["--host", place.host, "--root-path", place.prefix, *(["--no-auth"] if place.no_auth else [])]
+    command = [sys.executable, "-m", "freshet", "serve", "-w", str(place.workspace.absolute()), *options]
+
+    def announce(line: str) -> None:
+        found = {key: value for key, value in json.loads(line).items() if key in ("url", "release", "keys")}
+        _announce({**found, "workers": count}, as_json)
+
+    with reserve(place.host, place.port) as reserved:
+        port, secret = reserved.getsockname()[1], secret_of(config.dashboard)
+        code = Workers([*command, "--as-worker"], count, port, secret).run(announce)
+    if code:
+        raise typer.Exit(code)
 
 
 def _announce(found: dict[str, Any], as_json: bool) -> None:
@@ -94,8 +159,11 @@ def _announce(found: dict[str, Any], as_json: bool) -> None:
         sys.stdout.write(json_text(document("serve", found), None) + "\n")
     else:
         who = "with API keys" if found["keys"] else "without API keys"
+        several = f", {found['workers']} workers" if found["workers"] > 1 else ""
         typer.echo(
-            visible(f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}")
+            visible(
+                f"release {found['release']} serves at {found['url']} ({who}{several}); see {found['url']}"
+            )
         )
     sys.stdout.flush()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from freshet.http.problems import Refusal
@@ -11,6 +12,8 @@ from freshet.http.problems import Refusal
 Headers = Iterable[tuple[bytes, bytes]]
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
 _PORTS = {"http": 80, "https": 443}
+HOSTS = 64
+"""Values of `Host` that a server knows without reading them again: nearly every request has the same one."""
 
 
 def _address(name: str) -> IPv4Address | IPv6Address | None:
@@ -59,6 +62,7 @@ class Visitors:
         self._origins = {_normal(origin) for origin in origins} - {None}
         self._all = "*" in origins
         self._shares = bool(origins)
+        self._names_me = lru_cache(HOSTS)(self._is_of_me)
 
     def check_host(self, headers: Headers) -> None:
         """Refuse what is meant for another host. HTTP/1.0 may name none; no browser speaks that.
@@ -69,8 +73,7 @@ class Visitors:
             Refusal: 421.
         """
         for value in _values(headers, b"host"):
-            found = host_of(value)
-            if found is None or not self._is_own(found[0]):
+            if not self._names_me(value):
                 raise Refusal(
                     421,
                     "foreign_host",
@@ -111,6 +114,11 @@ class Visitors:
             (b"access-control-allow-origin", origin),
             (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
         ]
+
+    def _is_of_me(self, host: str) -> bool:
+        """Whether a `Host` names this server."""
+        found = host_of(host)
+        return found is not None and self._is_own(found[0])
 
     def _is_own(self, name: str) -> bool:
         return is_loopback(name) or name in self._hosts or (self._anywhere and _address(name) is not None)

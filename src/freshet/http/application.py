@@ -54,10 +54,11 @@ def make_app(service: Service) -> ASGIApp:
     upkeep = Upkeep(service)
     oldest = limits.oldest_event_days
     commits = GroupCommit(lambda events: recommender.record(events, oldest), upkeep.writer, limits.waiting)
+    endpoints = Endpoints(service, commits)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        upkeep.start(commits)
+        upkeep.start(commits, endpoints.measure)
         yield
         await upkeep.stop(commits)
 
@@ -69,7 +70,7 @@ def make_app(service: Service) -> ASGIApp:
         openapi_url=None,
         redirect_slashes=False,
     )
-    add_routes(app, Endpoints(service, commits))
+    add_routes(app, endpoints)
     front = Front(app, routes_of(app), pages(document(app, limits), service.root_path), service)
     return ServerErrorMiddleware(front, handler=_fault)
 

@@ -8,6 +8,7 @@ passes them on, as bytes over a Unix socket that it alone can reach, and looks i
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import subprocess
 import sys
@@ -66,8 +67,26 @@ class DashboardSettings:
     socket: str
 
 
+@dataclass(frozen=True, slots=True)
+class SharedDashboard:
+    """The dashboard of several workers, of which one starts the process.
+
+    Attributes:
+        socket: where the process listens.
+        secret: signs sessions.
+    """
+
+    socket: Path
+    secret: str
+
+
 def companion_of(
-    root: Path, config: DashboardConfig, host: str, no_auth: bool, hosts: Sequence[str] = ()
+    root: Path,
+    config: DashboardConfig,
+    host: str,
+    no_auth: bool,
+    hosts: Sequence[str] = (),
+    shared: SharedDashboard | None = None,
 ) -> Companion | None:
     """The dashboard of a workspace, not started yet; None where it is switched off.
 
@@ -77,20 +96,32 @@ def companion_of(
     Args:
         host: that the server listens on.
         hosts: `[http] hosts`.
+        shared: of several workers, None = the dashboard is this process's alone.
 
     Raises:
         ConfigError: the variable that holds the secret is not set.
     """
     if not config.use:
         return None
+    secret = secret_of(config) if shared is None else shared.secret
+    alone = is_loopback(host) and not hosts
+    socket = None if shared is None else shared.socket
+    return Companion(root.absolute(), no_auth, "admin" if alone else "read", secret, socket)
+
+
+def secret_of(config: DashboardConfig) -> str:
+    """What signs sessions: as the settings say, else new.
+
+    Raises:
+        ConfigError: the variable that holds it is not set.
+    """
     secret = os.environ.get(config.secret_env, "") if config.secret_env else os.urandom(32).hex()
-    if not secret:
+    if config.use and not secret:
         raise ConfigError(
             f"[dashboard] secret_env names {config.secret_env}, which is not set",
             hint="give all replicas the same long random value",
         )
-    alone = is_loopback(host) and not hosts
-    return Companion(root.absolute(), no_auth, "admin" if alone else "read", secret)
+    return secret
 
 
 class Companion:
@@ -99,14 +130,20 @@ class Companion:
     Args:
         root: of the workspace.
         no_auth, open_scope, secret: see `DashboardSettings`.
+        shared: the socket where other processes pass requests on as well: whoever comes first starts the
+            process, and the next one does when that one is gone. None = an own one.
 
     Attributes:
         settings: what the process is told.
     """
 
-    def __init__(self, root: Path, no_auth: bool, open_scope: str, secret: str) -> None:
+    def __init__(
+        self, root: Path, no_auth: bool, open_scope: str, secret: str, shared: Path | None = None
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="freshet-dashboard-")  # of this user alone
-        self._socket = str(Path(self._folder.name) / "socket")
+        socket = shared or Path(self._folder.name) / "socket"
+        self._socket = str(socket)
+        self._turn = os.open(socket.with_name("dashboard.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         self.settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
@@ -147,8 +184,11 @@ class Companion:
 
     def end(self) -> None:
         """End the process, and so every page that still goes on."""
+        if self._ended:
+            return
         self._ended = True
         self._stop()
+        os.close(self._turn)
         self._folder.cleanup()
 
     def _stop(self) -> None:
@@ -160,6 +200,7 @@ class Companion:
                 process.stdin.close()
         process.kill()  # it only reads: what it changes, other processes do for it
         process.wait()
+        fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def _rest(self, asked: int) -> None:
         """End the process if nobody has asked since."""
@@ -181,23 +222,34 @@ class Companion:
                 self._stop()
                 if failed:
                     raise _broken()
-                with suppress(FileNotFoundError):
-                    Path(self._socket).unlink()
-                self._process, self._begun = await asyncio.to_thread(_launched, self.settings), clock()
+                if self._is_its_turn():
+                    with suppress(FileNotFoundError):
+                        Path(self._socket).unlink()
+                    self._process, self._begun = await asyncio.to_thread(_launched, self.settings), clock()
         end = clock() + PATIENCE
-        while not self._ready and self._process is not None:
+        while not self._ready:
             with suppress(OSError):
                 _, writer = await asyncio.open_unix_connection(self._socket)
                 writer.close()
-                self._ready = True
-                break
-            if self._process.poll() is not None or clock() - self._begun > START:
+                self._ready = self._process is not None  # of another's process that is asked each time
+                return True
+            if self._process is not None and (
+                self._process.poll() is not None or clock() - self._begun > START
+            ):
                 self._stop()
                 raise _broken()
-            if clock() > end:
+            if clock() > end or self._ended:
                 break
             await asyncio.sleep(POLL)
         return self._ready
+
+    def _is_its_turn(self) -> bool:
+        """Whether the process is this one's to start: no other that shares the socket has started it."""
+        try:
+            fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def _starting(method: str) -> Response:

@@ -50,6 +50,7 @@ class Endpoints:
         self._metrics = service.metrics
         self._limits = service.limits
         self._state = service.state
+        self._workers = service.workers
         self._commits = commits
 
     async def explore(self, query: ExploreRequest) -> Response:
@@ -106,7 +107,7 @@ class Endpoints:
 
     async def switch(self, release: SwitchRequest) -> Response:
         """Serve a named release, until null follows CURRENT again."""
-        await asyncio.to_thread(self._recommender.switch, release.release)
+        await asyncio.to_thread(self._switch, release.release)
         return await self.releases()
 
     async def healthz(self) -> Response:
@@ -121,12 +122,23 @@ class Endpoints:
             current = self._recommender.current
         except NotServing as error:
             return reply({"status": "not ready", "detail": error.message}, 503)
-        return reply({"status": "ready", "release": current, "detail": self._state.trouble})
+        trouble = [self._state.trouble, "" if self._workers is None else self._workers.trouble()]
+        return reply({"status": "ready", "release": current, "detail": "; ".join(filter(None, trouble))})
 
     async def metrics(self) -> Response:
         """Measures in Prometheus' text format."""
-        self._metrics.set_gauges(await asyncio.to_thread(self._gauges))
+        await asyncio.to_thread(self.measure)
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def measure(self) -> None:
+        """Set the gauges to what they are now."""
+        self._metrics.set_gauges(self._gauges())
+
+    def _switch(self, release: int | None) -> None:
+        self._recommender.switch(release)
+        if self._workers is not None:  # the others follow within a moment
+            self._workers.pin(release)
+            self._workers.pin_done()
 
     def _gauges(self) -> dict[str, float]:
         """Values of the gauges, by name."""

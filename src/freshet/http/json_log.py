@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -21,15 +23,26 @@ class JsonLog(logging.Handler):
     Lines wait for `write`, since a system call per request would cost more than most requests. A stream that
     can't be written to (a full disk, a closed pipe) loses lines, never requests; `lost` counts them.
 
+    Args:
+        fields: that every line has.
+        in_turn: a block in which no other process writes to the stream, so that lines stay whole.
+
     Attributes:
         deferred: whether another thread calls `write` again and again. Adding a line then never waits for the
             stream: a disk that is busy with somebody's fsync, or a pipe that nobody reads, would hold up all
             requests for as long.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        fields: Mapping[str, Any] | None = None,
+        in_turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         super().__init__(logging.INFO)
         self._stream = stream
+        self._fields = dict(fields or {})
+        self._in_turn = in_turn
         self._lines: list[bytes] = []
         self._adding, self._writing = threading.Lock(), threading.Lock()
         self.deferred = False
@@ -38,7 +51,7 @@ class JsonLog(logging.Handler):
 
     def add(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """A line: when, how grave, what, and its fields."""
-        line = _line(level, event, fields)
+        line = _line(level, event, {**self._fields, **fields} if self._fields else fields)
         with self._adding:
             if len(self._lines) >= DEFERRED:
                 self.lost += 1
@@ -67,8 +80,9 @@ class JsonLog(logging.Handler):
             if lost > self._reported:
                 lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._reported}))
             try:
-                self._stream.write(b"\n".join(lines).decode() + "\n")
-                self._stream.flush()
+                with self._in_turn():
+                    self._stream.write(b"\n".join(lines).decode() + "\n")
+                    self._stream.flush()
                 self._reported = lost
             except (OSError, ValueError):  # ValueError: it is closed
                 with self._adding:

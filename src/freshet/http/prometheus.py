@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -15,9 +17,12 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from freshet.core.types.recommendations import Answer
 
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable that names the folder of the measures of several processes, by prometheus_client."""
 BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 GAUGES = {
     "release": "Number of the release that serves.",
@@ -33,6 +38,10 @@ GAUGES = {
     "stream_lag": "Messages of the stream that this server has not read of its partitions.",
     "draining": "1 while the server is stopping.",
 }
+SUMS = frozenset({"events_waiting", "impressions_waiting", "connections_open"})
+"""Gauges that are added up over the workers of a server that run."""
+TOTALS = frozenset({"impressions_lost", "log_lines_lost", "canary_failures"})
+"""Those added up over all that ever ran; of the rest the largest counts."""
 LEVEL_GAUGES = {
     "evidence_age_seconds": (
         "evidence_age",
@@ -66,9 +75,14 @@ class Level:
 
 
 class Metrics:
-    """The measures of one server."""
+    """The measures of one server; where several workers are one, each tells those of all.
 
-    def __init__(self) -> None:
+    Args:
+        watches: this process looks at the service levels.
+    """
+
+    def __init__(self, *, watches: bool = True) -> None:
+        self._shared = os.environ.get(SHARED, "")
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series per series that says when it began
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -96,37 +110,40 @@ class Metrics:
             "freshet_release_swaps", "Changes of the release that serves.", registry=registry
         )
         self._gauges = {
-            name: Gauge(f"freshet_{name}", text, registry=registry) for name, text in GAUGES.items()
+            name: Gauge(f"freshet_{name}", text, registry=registry, multiprocess_mode=_over_workers(name))
+            for name, text in GAUGES.items()
         }
-        self._of_levels = {
-            name: Gauge(f"freshet_{name}", text, registry=registry)
-            for name, (_, _, text) in LEVEL_GAUGES.items()
-        }
-        for gauge in self._of_levels.values():
-            gauge.set(math.nan)  # until somebody has looked
-        self._drift_null = Gauge(
-            "freshet_drift_null", "95 % of such statistics are below it by chance.", registry=registry
-        )
-        self._drift_null.set(math.nan)
+        self._count_connections: Callable[[], int] = int
+
+        def of_level(name: str, text: str, *labels: str) -> Gauge:
+            """A gauge that the worker sets which looks at the levels."""
+            return Gauge(
+                f"freshet_{name}", text, labels, registry=registry, multiprocess_mode="livemostrecent"
+            )
+
+        self._of_levels = {name: of_level(name, text) for name, (_, _, text) in LEVEL_GAUGES.items()}
+        self._drift_null = of_level("drift_null", "95 % of such statistics are below it by chance.")
         self._states, self._objectives = (
-            Gauge(f"freshet_service_level{name}", text, ["level"], registry=registry)
+            of_level(f"service_level{name}", text, "level")
             for name, text in (
                 ("", "0 = ok or not promised, 1 = warns, 2 = breached, -1 = unknown."),
                 ("_objective", "The most that is promised, in the level's own unit."),
             )
         )
-        self._looked = Gauge(
-            "freshet_levels_looked_timestamp_seconds",
-            "When the levels were looked at last.",
-            registry=registry,
+        self._looked = of_level("levels_looked_timestamp_seconds", "When the levels were looked at last.")
+        self._every = of_level(
+            "levels_every_seconds", "From one look at the levels to the next, 0 = this server never looks."
         )
-        self._every = Gauge(
-            "freshet_levels_every_seconds",
-            "From one look at the levels to the next, 0 = this server never looks.",
-            registry=registry,
-        )
-        self._every.set(math.nan)  # until the settings are read
-        self._firing = Gauge("freshet_alerts_firing", "1 per alert that fires.", ["alert"], registry=registry)
+        self._firing = of_level("alerts_firing", "1 per alert that fires.", "alert")
+        if watches:
+            for gauge in (*self._of_levels.values(), self._drift_null):
+                gauge.set(math.nan)  # until somebody has looked
+            self._every.set(math.nan)  # until the settings are read
+        self._labels: dict[Gauge, set[str]] = {
+            self._states: set(),
+            self._objectives: set(),
+            self._firing: set(),
+        }
         # looking a child up by its labels costs more than counting it
         self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._by_reason: dict[str, Counter] = {}
@@ -159,6 +176,7 @@ class Metrics:
 
     def set_gauges(self, values: Mapping[str, float]) -> None:
         """Set gauges, by names of `GAUGES`."""
+        self._gauges["connections_open"].set(self._count_connections())
         for name, value in values.items():
             self._gauges[name].set(value)
 
@@ -180,20 +198,35 @@ class Metrics:
         drift = known.get("drift")
         null = drift.objective if drift is not None else None
         self._drift_null.set(math.nan if null is None else null)
-        for gauge in (self._states, self._objectives, self._firing):
-            gauge.clear()
-        for level in levels:
-            self._states.labels(level.name).set(STATES[level.state])
-            if level.objective is not None:
-                self._objectives.labels(level.name).set(level.objective)
-        for alert in firing:
-            self._firing.labels(alert).set(1)
+        self._set_all(self._states, {level.name: STATES[level.state] for level in levels}, math.nan)
+        promised = {level.name: level.objective for level in levels if level.objective is not None}
+        self._set_all(self._objectives, promised, math.nan)
+        self._set_all(self._firing, dict.fromkeys(firing, 1), 0)
         self._looked.set(now)
 
     def watch_connections(self, count: Callable[[], int]) -> None:
         """How to count the open connections."""
-        self._gauges["connections_open"].set_function(count)
+        self._count_connections = count
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""
-        return generate_latest(self.registry)
+        if not self._shared:
+            return generate_latest(self.registry)
+        every = CollectorRegistry()
+        MultiProcessCollector(every, self._shared)  # type: ignore[no-untyped-call]
+        return generate_latest(every)
+
+    def _set_all(self, gauge: Gauge, values: Mapping[str, float], over: float) -> None:
+        """Set a gauge by its label; what is named no more is gone, or `over` where workers share files."""
+        if self._shared:  # nothing can be taken out of it
+            values = {**dict.fromkeys(self._labels[gauge], over), **values}
+            self._labels[gauge] |= values.keys()
+        else:
+            gauge.clear()
+        for label, value in values.items():
+            gauge.labels(label).set(value)
+
+
+def _over_workers(name: str) -> Literal["livesum", "sum", "livemax"]:
+    """How a gauge of several workers becomes one."""
+    return "livesum" if name in SUMS else "sum" if name in TOTALS else "livemax"

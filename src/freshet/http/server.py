@@ -17,8 +17,8 @@ import uvicorn
 
 from freshet.core import tracing
 from freshet.core.config import HttpConfig
-from freshet.core.errors import ConfigError, FreshetError, StateError
-from freshet.http.addresses import Visitors, is_loopback
+from freshet.core.errors import FreshetError, StateError
+from freshet.http.addresses import Visitors
 from freshet.http.api_keys import Keyring
 from freshet.http.application import make_app
 from freshet.http.companion import Companion
@@ -30,6 +30,7 @@ from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
 from freshet.http.request_traces import RequestTraces
 from freshet.http.service import ServerState, Service
+from freshet.http.worker_folder import WorkerFolder
 from freshet.serving.messages import Query
 
 if TYPE_CHECKING:
@@ -42,36 +43,6 @@ YOUNG = 20_000
 """New objects between two collections: an answer makes a hundred, none of them in circles."""
 GRACE = 10
 """Seconds that requests under way get to end."""
-
-
-def check_open(keyring: Keyring, host: str) -> None:
-    """Refuse to serve other machines without keys.
-
-    Raises:
-        ConfigError: the address is reached from elsewhere, and there is no key.
-    """
-    if not (is_loopback(host) or keyring.required or keyring.off):
-        raise ConfigError(
-            f"{host} is reached from other machines, and there is no API key",
-            hint="`freshet keys add` makes one; --no-auth serves everyone who reaches the port",
-        )
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Take a port; 0 takes any that is free.
-
-    Raises:
-        ConfigError: it can't be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    taken = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind((host, port))
-    except (OSError, OverflowError) as error:
-        taken.close()
-        raise ConfigError(f"cannot listen at {host}:{port}: {error}", hint="try another --port") from None
-    return taken
 
 
 def warm_up(recommender: Recommender) -> None:
@@ -137,6 +108,7 @@ def serve(
     companion: Companion | None = None,
     watched: Path | None = None,
     traced: float = 0.0,
+    workers: WorkerFolder | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
@@ -149,12 +121,16 @@ def serve(
         companion: answers the pages of the dashboard, None = there are none.
         watched: the workspace whose service levels are looked at now and then, None = nobody looks.
         traced: share of requests that are traced, where anybody traces this process.
+        workers: what this process shares with the others of its server, None = it is alone.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
         StateError: what was shown could not all be written before the end.
     """
-    log, metrics = JsonLog(log_to), Metrics()
+    log = JsonLog(log_to)
+    if workers is not None:
+        log = JsonLog(log_to, {"worker": workers.number}, workers.in_turn)
+    metrics = Metrics(watches=workers is None or workers.is_first)
     logger = logging.getLogger("uvicorn.error")
     logger.handlers, logger.propagate = [log], False
     logger.setLevel(logging.WARNING)
@@ -167,7 +143,18 @@ def serve(
         tracer = tracing.tracer()
         traces = None if tracer is None else RequestTraces(tracer, traced)
         service = Service(
-            recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion, watch, traces
+            recommender,
+            limits,
+            keyring,
+            visitors,
+            metrics,
+            log,
+            root_path,
+            stream,
+            companion,
+            watch,
+            traces,
+            workers,
         )
         config = uvicorn.Config(
             make_app(service),

@@ -13,6 +13,7 @@ from freshet.http.json_log import JsonLog
 from freshet.http.level_watch import LevelWatch
 from freshet.http.prometheus import Metrics
 from freshet.http.request_traces import RequestTraces
+from freshet.http.worker_folder import WorkerFolder
 from freshet.serving.live_stream import LiveStream
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Service:
         companion: answers the pages of the dashboard, None = there are none.
         watch: looks at the service levels now and then, None = nobody does.
         traces: of some requests, None = none are traced.
+        workers: what this process shares with the others of its server, None = it is alone.
         state: set by what runs beside requests, reported by `/readyz`.
     """
 
@@ -62,4 +64,5 @@ class Service:
     companion: Companion | None = None
     watch: LevelWatch | None = None
     traces: RequestTraces | None = None
+    workers: WorkerFolder | None = None
     state: ServerState = field(default_factory=ServerState)

@@ -13,8 +13,9 @@ from freshet.http.level_watch import FIRST, LevelWatch
 from freshet.http.service import Service
 from freshet.http.stream_intake import StreamIntake
 
-FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
-"""Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs."""
+FLUSH, FOLLOW, RELOAD, KEYS, WRITE, MEASURE = 0.5, 0.2, 0.1, 1.0, 0.2, 1.0
+"""Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs, and
+measurings of what several workers add up."""
 
 
 class Upkeep:
@@ -29,6 +30,7 @@ class Upkeep:
         self._metrics = service.metrics
         self._log = service.log
         self._state = service.state
+        self._workers = service.workers
         self._troubles: dict[str, tuple[str, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.writer = ThreadPoolExecutor(1, "state")
@@ -38,8 +40,13 @@ class Upkeep:
         self._logging = ThreadPoolExecutor(1, "log")
         self._intake = None if service.stream is None else StreamIntake(service.stream, service)
 
-    def start(self, commits: GroupCommit) -> None:
-        """Begin; needs a running event loop. Events of the stream go through `commits`."""
+    def start(self, commits: GroupCommit, measure: Callable[[], object]) -> None:
+        """Begin; needs a running event loop.
+
+        Args:
+            commits: events of the stream go through it.
+            measure: sets the gauges; called where other workers tell them, too.
+        """
         asyncio.get_running_loop()
         self._log.deferred = True
         rounds: list[tuple[str, float, Executor, Callable[[], Any]]] = [
@@ -49,6 +56,8 @@ class Upkeep:
             ("keys", KEYS, self._loading, self._keyring.refresh),
             ("log", WRITE, self._logging, self._write_log),
         ]
+        if self._workers is not None:
+            rounds.append(("measure", MEASURE, self._loading, measure))
         self._tasks = [asyncio.create_task(self._repeat(*each)) for each in rounds]
         if self._watch is not None:
             self._tasks.append(asyncio.create_task(self._watch_levels(self._watch)))
@@ -116,13 +125,23 @@ class Upkeep:
 
     def _reload(self) -> None:
         before = self._recommender.current
-        if self._recommender.reload():
+        changed = self._follow_pin()
+        if self._recommender.reload() or changed:
             now = self._recommender.current
             if now == before:
                 self._log.add("info", "reloaded", {"release": now})  # settings or experiments
             else:
                 self._metrics.swaps.inc()
                 self._log.add("info", "swapped", {"before": before, "release": now})
+
+    def _follow_pin(self) -> bool:
+        """Serve the release that another worker was told to serve; whether there was one."""
+        told = None if self._workers is None else self._workers.new_pin()
+        if self._workers is None or told is None:
+            return False
+        self._recommender.switch(told[0])
+        self._workers.pin_done()
+        return True
 
     def _write_log(self) -> None:
         self._log.write()

@@ -52,6 +52,7 @@ class Recommender:
         clock: microseconds since 1970 (UTC), now.
         stop: called by `close`: ends what brings releases.
         people: by which names the workspace knows users, and who is forgotten, now.
+        worker: number of this process among those of one server, from 0: each explores by draws of its own.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Recommender:
         clock: Clock = system_clock,
         stop: Callable[[], None] | None = None,
         people: Callable[[], People] = lambda: NOBODY_KNOWN,
+        worker: int = 0,
     ) -> None:
         self._releases = releases
         self._stop = stop
@@ -69,7 +71,10 @@ class Recommender:
         self._clock = clock
         self._impressions = Impressions()
         self._recorder = EventRecorder(store, releases.config.events)
-        self._draws = np.random.default_rng(releases.config.serving.seed)
+        mine = (worker,) if worker else ()
+        self._draws = np.random.default_rng(
+            np.random.SeedSequence(releases.config.serving.seed, spawn_key=mine)
+        )
         self._canaries = CanaryFailures()
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
