@@ -77,6 +77,7 @@ KEYS = {
     "scale": {"computed", "tables"},
     "wide": {"simulated", "wide", "small", "look_up"},
     "tracing": {"cpu_us", "ratio", "failed", "collected_mb", "rounds", "load"},
+    "workers": {"rps", "ratio", "ratio_range", "first_start_ms", "first_swap_ms", "first_swap_worst_ms", "later_ms", "failed", "requests"},
     "watching": {"measured_s", "look_ms", "command_cpu_s", "events", "transitions", "runs", "rounds", "load"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
@@ -191,6 +192,12 @@ def _serving(found: dict[str, Any], shop: Path, work: Path) -> None:
     assert found["swaps"]["swaps"] == 2
 
 
+def _workers(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Every request has its answer."""
+    assert found["failed"] == 0
+    assert found["requests"] >= 300
+
+
 def _images(found: dict[str, Any], shop: Path, work: Path) -> None:
     assert len(found["images"]) >= 4
     for path in found["images"]:
@@ -292,6 +299,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "replay_images": _images,
     "report_images": _images,
     "tuning": _tuning,
+    "workers": _workers,
 }
 
 

@@ -15,7 +15,18 @@ from numpy.typing import NDArray
 from freshet.core.config import Config
 from freshet.core.pauses import NONE, Pauses
 from freshet.core.ports import Journal
-from freshet.core.types import TRANSITION, AsOf, BoolArray, Context, Entry, Evidence, Interests, indices_of
+from freshet.core.types import (
+    RECENT,
+    TRANSITION,
+    AsOf,
+    BoolArray,
+    Context,
+    Entry,
+    Evidence,
+    History,
+    Interests,
+    indices_of,
+)
 from freshet.experiments.feedback.format import Feedback, read_feedback
 from freshet.serving.item_selection import ItemSelector
 from freshet.serving.policy import similarity_of
@@ -23,6 +34,7 @@ from freshet.serving.request_rules import RequestRules
 from freshet.serving.user_context import UserContext, context_at, horizon
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.content import ContentItems, read_items
+from freshet.stages.counts import NOBODY
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_popularity, open_scorer, open_single_user_scorer
 from freshet.stages.users.format import open_user_part
@@ -105,6 +117,15 @@ class OpenRelease:
         _ = self.evidence.find(np.full((1, self.k), -1, np.int16))
         if self.selector is not None:
             self.selector.warm()
+            self.selector.engaged(History.empty())
+        # a user of whom something is known goes ways that nobody else goes
+        profile = NOBODY
+        if self.content is not None:
+            profile = self.content.profile(self.content.last(History.empty()))
+        bonus = np.zeros(0) if self.overlay is None else self.overlay.bonus(0, self.since)
+        recent, allowed = np.zeros(RECENT, np.int16), np.zeros(len(self.interests), bool)
+        for user in (recent, np.full_like(recent, -1)):
+            self.single_user(user, allowed, bonus, profile, 0)
 
     def user_context(
         self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int
