@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from freshet.cli.app import app
+from freshet.cli.commands import COMMANDS, app_of
 from tests.cli.conftest import answered
 
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
@@ -22,7 +22,7 @@ def _sections() -> dict[str, str]:
 
 
 def _commands() -> list[typer.models.CommandInfo]:
-    return app.registered_commands
+    return app_of([]).registered_commands
 
 
 def _keys(value: object) -> set[str]:
@@ -41,6 +41,25 @@ def test_every_command_is_documented_with_its_example(command: typer.models.Comm
     assert command.epilog
     assert command.epilog.removeprefix("Example: ") in section
     assert "JSON" in section
+
+
+def test_a_call_that_names_a_command_is_given_that_one_alone() -> None:
+    names = [name for name, *_ in COMMANDS]
+    assert len(set(names)) == len(names)
+    whole = app_of([])
+    for name in names:
+        first, _, second = name.partition(" ")
+        alone = app_of(["--debug", *name.split(), "-w", "status"])
+        if not second:
+            [one] = alone.registered_commands
+            [same] = [each for each in whole.registered_commands if each.name == first]
+            assert (one.callback, one.epilog) == (same.callback, same.epilog)
+            assert not alone.registered_groups
+            continue
+        assert not alone.registered_commands
+        [group] = alone.registered_groups
+        assert group.name == first
+        assert second in {each.name for each in group.typer_instance.registered_commands}
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from uuid import uuid4
 import typer
 
 from freshet import __version__
-from freshet.cli.commands import app
+from freshet.cli.commands import app_of
 from freshet.cli.options import Call
 from freshet.core import priority
 from freshet.core.errors import FreshetError
@@ -52,7 +52,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def common(
     context: typer.Context,
     debug: Annotated[
@@ -84,6 +83,8 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         with guarded():
+            app = app_of(arguments)
+            app.callback()(common)
             code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
     except FreshetError as error:
         return _fail(call, as_json, error.message, error.hint, error.exit_code, error)

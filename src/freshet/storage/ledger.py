@@ -160,11 +160,12 @@ class Ledger:
         self.clock = clock
 
     def records(self) -> list[Record]:
-        return [_record(path) for path in self.paths()]
+        """All runs, in order of their start; shared, as those of `newest_first`: nobody changes one."""
+        return [_lately(path, identity(path)) for path in self.paths()]
 
     def newest_first(self) -> Iterator[Record]:
         """All runs, the last one first, each read when it is asked for."""
-        return (_record(path) for path in reversed(self.paths()))
+        return (_lately(path, identity(path)) for path in reversed(self.paths()))
 
     def get(self, run: str) -> Record:
         """The record of a run, whose id may be given without its leading zeros.
@@ -351,9 +352,9 @@ def _digest(path: Path, found: tuple[int, int, int], of: Callable[[Record], Any]
     return of(_lately(path, found))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2000)  # some 10 kB each
 def _lately(path: Path, _: tuple[int, int, int]) -> Record:
-    """Read once where several functions are told of it in turn."""
+    """Read once where several look at it in turn: a look at a workspace does so five times."""
     return _record(path)
 
 
