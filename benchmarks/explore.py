@@ -4,12 +4,13 @@
 
 SYNTHETIC: all weights, counts and histories are random; what an answer costs depends on their sizes only. A
 release of `--interests` interests with counts of pairs, planner rows of every context, a sequence model over
-interests, live counts, and a ranker of `--items` items; `--users` users in an LMDB state, each with ten
-recent interests and 100 items engaged. Users are asked for in random order, one call at a time.
+interests, content in both spaces, live counts, and a ranker of `--items` items; `--users` users in an LMDB
+state, each with ten recent interests and 100 items engaged. Users are asked for in random order, one call at a
+time.
 
 - `interests_us`: median of `explore(user, interests=3, items=0)`: state, mixture over ten recent interests
-  (counts, planner, sequence model), live overlay, filter, choice. `explore_us`: with 10 items of each of the
-  3 interests, the items' sequence model included. `_p99` beside each.
+  (counts, planner, sequence model, content), live overlay, filter, choice. `explore_us`: with 10 items of
+  each of the 3 interests, the items' sequence model included. `_p99` beside each.
 - `parts_us`: medians of the parts by themselves.
 - `scorer_us`: median of `Scorer` for the same one user, which is what replay scores thousands
   with, and `ratio_vs_scorer` = that over the compiled mixture's.
@@ -22,6 +23,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,17 @@ import numpy as np
 
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
-from freshet.core.types import REMEMBERED, TRANSITION, History, Interests, PlannerRows, SequenceWeights, Sums
+from freshet.core.types import (
+    CONTENT,
+    REMEMBERED,
+    TRANSITION,
+    Centroids,
+    History,
+    Interests,
+    PlannerRows,
+    SequenceWeights,
+    Sums,
+)
 from freshet.core.types.ids import item_key, user_key
 from freshet.serving import Query, Recommender
 from freshet.serving.item_selection import ItemSelector
@@ -38,6 +50,7 @@ from freshet.serving.policy import similarity_of
 from freshet.serving.request_rules import RequestRules
 from freshet.stages import counts, live, sequence
 from freshet.stages import items as ranking
+from freshet.stages.content import ContentItems, ContentVectors
 from freshet.stages.table import enumerate_contexts
 from freshet.storage.releases import Release
 from shared import parse, parser, tell
@@ -175,6 +188,9 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         reader.logits,
     )
     overlay = synthetic_overlay(rng, size)
+    content = synthetic_content(rng, size, items)
+    centroids = content.vectors.centroids
+    scorer = replace(scorer, content=counts.ContentPart(centroids, rng.uniform(0.1, 0.5, len(CONTENT))))
     return OpenRelease(
         release=Release(1, "2023-11-14", "", "", "", "", None),
         artifact=None,  # type: ignore[arg-type]
@@ -192,7 +208,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         since=NOW - DAY,
         overlay=overlay,
         selector=ItemSelector.of(synthetic_ranker(rng, size, items)),
-        content=None,
+        content=content,
         rules=RequestRules.of(Config(), interests),
     )
 
@@ -255,6 +271,25 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
         nearest=np.array([[j for j in range(size) if j != i] for i in range(size)], np.int16),
     )
     return ranking.Ranker(item_index, model.weights.embedding, model.state_of)
+
+
+def synthetic_content(rng: np.random.Generator, size: int, items: int) -> ContentItems:
+    """Every item with a text and somebody who engages with it."""
+
+    def unit(count: int) -> np.ndarray:
+        rows = rng.normal(size=(count, WIDTH)).astype(np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    ids = sorted((f"i{n}" for n in range(items)), key=item_key)
+    vectors = ContentVectors(
+        unit(items).astype(np.float16),
+        unit(items).astype(np.float16),
+        rng.integers(0, size, items).astype(np.int16),
+        Centroids(unit(size), unit(size)),
+    )
+    return ContentItems(
+        np.array([item_key(item) for item in ids], np.uint64), tuple(ids), tuple(ids), vectors
+    )
 
 
 def history(rng: np.random.Generator, size: int, items: int) -> History:
