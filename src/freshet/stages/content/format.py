@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
+from freshet.core.key_index import KeyIndex, place_of
 from freshet.core.types import REMEMBERED, Centroids, History, item_key
 from freshet.stages.content.vectors import ContentVectors
 from freshet.storage.sound_reading import OTHERWISE
@@ -45,27 +47,35 @@ class ContentItems:
 
     def last(self, history: History) -> NDArray[np.int32]:
         """(m,) numbers of the items engaged last, most recent last, without those that are not known."""
-        return np.asarray(_last_known(history.items, self.keys, REMEMBERED))
+        return self._last(history.items)
 
     def listed(self, items: Sequence[str]) -> NDArray[np.int32]:
         """The same of a list of ids, oldest first; of an item that is listed twice, the last place counts."""
         distinct = list(dict.fromkeys(reversed(items)))[::-1]
         keys = np.array([item_key(item) for item in distinct], np.uint64)
-        return np.asarray(_last_known(keys, self.keys, REMEMBERED))
+        return self._last(keys)
 
     def profile(self, numbers: NDArray[np.int32]) -> NDArray[np.float32]:
         """(a + b + N,) of the user who engaged these items last; see `ContentVectors.profiles`."""
         return np.asarray(self.vectors.profiles(numbers[None])[0])
 
+    def _last(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
+        index = self._index
+        return np.asarray(_last_known(keys, REMEMBERED, index.keys, index.firsts, index.shift))
+
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex.of(self.keys)
+
 
 @njit(cache=True, nogil=True)
-def _last_known(wanted, keys, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _last_known(wanted, most, keys, firsts, shift):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """Places of the last keys that are among the known ones, `most` at most, in their order."""
     found = np.empty(most, np.int32)
     size = 0
     for i in range(len(wanted) - 1, -1, -1):
-        place = np.searchsorted(keys, wanted[i])
-        if place < len(keys) and keys[place] == wanted[i]:
+        place = place_of(wanted[i], keys, firsts, shift)
+        if place >= 0:
             size += 1
             found[most - size] = place
             if size == most:

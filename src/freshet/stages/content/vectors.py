@@ -26,8 +26,8 @@ MOST_ENGAGEMENTS = 5_000_000
 Embed = Callable[[scipy.sparse.csr_matrix, int], NDArray[np.float64]]
 """((users, items) matrix, seed) -> (items, d) vectors of items that the same people engage."""
 
-_HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
-"""Every number of 16 bits as one of 32: compiled code knows no other way to read them."""
+_HALF = np.float32(2.0**112)
+"""Makes a float16 of its bits where they stand in a float32: exponents begin elsewhere there."""
 _RECENCY = FADING ** np.arange(LAST_ITEMS - 1, -1, -1, dtype=np.float32)
 
 
@@ -55,7 +55,7 @@ class ContentVectors:
         """
         out = np.zeros((len(items), self.centroids.width), np.float32)
         text, engaged = self.text.view(np.uint16), self.engaged.view(np.uint16)
-        _profiles(items, text, engaged, self.interest, _RECENCY, _HALVES, out)
+        _profiles(items, text, engaged, self.interest, _RECENCY, out)
         return out
 
     def shares(
@@ -136,13 +136,13 @@ def mean_by_interest(
 
 
 @njit(cache=True, nogil=True)
-def _profiles(items, text, engaged, interest, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _profiles(items, text, engaged, interest, recency, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     said = text.shape[1]
     both = said + engaged.shape[1]
     latest = max(0, items.shape[1] - len(recency))
     for row in range(len(items)):
-        _add_mean(items[row, latest:], text, recency, halves, out[row, :said])
-        _add_mean(items[row, latest:], engaged, recency, halves, out[row, said:both])
+        _add_mean(items[row, latest:], text, recency, out[row, :said])
+        _add_mean(items[row, latest:], engaged, recency, out[row, said:both])
         for number in items[row]:
             if number >= 0:
                 out[row, both + interest[number]] += np.float32(1)
@@ -151,14 +151,19 @@ def _profiles(items, text, engaged, interest, recency, halves, out):  # type: ig
 
 
 @njit(cache=True, nogil=True)
-def _add_mean(items, space, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _add_mean(items, space, recency, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """Add to zeros the weighed mean of items, of length one."""
     later = len(recency) - len(items)
+    bits = np.empty(len(out), np.uint32)  # compiled code knows no float16
+    shifted = bits.view(np.float32)
     for place in range(len(items)):
         if items[place] >= 0:
-            weight = recency[later + place]
+            weight = recency[later + place] * _HALF
+            row = space[items[place]]
             for i in range(len(out)):
-                out[i] += weight * halves[space[items[place], i]]
+                bits[i] = ((np.uint32(row[i]) & 0x8000) << 16) | ((np.uint32(row[i]) & 0x7FFF) << 13)
+            for i in range(len(out)):
+                out[i] += weight * shifted[i]
     length = np.sqrt((out * out).sum())
     for i in range(len(out)):
         out[i] = out[i] / length if length > np.float32(1e-6) else np.float32(0)

@@ -192,12 +192,14 @@ def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no 
 def _spread(row, successors, logp, mass, left, whole, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     """Add the probabilities of one planner row; what it leaves open follows `left`, whose sum is `whole`."""
     share = np.float64(mass[row if len(mass) > 1 else 0])
+    told = np.empty(successors.shape[1])
     given = 0.0
     listed = 0.0
     for j in range(successors.shape[1]):
         s = successors[row, j]
         if s >= 0:
-            given += share * np.exp(np.float64(logp[row, j]))
+            told[j] = share * np.exp(np.float64(logp[row, j]))
+            given += told[j]
             listed += left[s]
     residual = min(max(1.0 - given, 0.0), 1.0)
     rest = max(whole - listed, 0.0)
@@ -207,7 +209,7 @@ def _spread(row, successors, logp, mass, left, whole, total):  # type: ignore[no
     for j in range(successors.shape[1]):
         s = successors[row, j]
         if s >= 0:
-            total[s] += share * np.exp(np.float64(logp[row, j])) - scale * left[s]
+            total[s] += told[j] - scale * left[s]
 
 
 @njit(cache=True, nogil=True)
