@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -253,19 +253,28 @@ def bounds(found: Effect) -> list[float]:
     return [found.relative.value, found.relative.low, found.relative.high]
 
 
+def tells(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether both covariates vary within the arms, each in its own way; else what they explain is anybody's."""
+    within = np.concatenate([arm[:, 2:] - arm[:, 2:].mean(axis=0) for arm in (a, b)])
+    return bool(np.linalg.cond(within) < 1e3)
+
+
 @given(RATED, RATED, st.floats(0.01, 100), st.booleans())
 def test_units_change_nothing_relative(a: np.ndarray, b: np.ndarray, scale: float, adjusted: bool) -> None:
+    assume(not adjusted or tells(a, b))
     units = np.array([scale, 1, 1 / scale, scale])
     plain = effect(Moments.of(a), Moments.of(b), adjusted=adjusted)
     scaled = effect(Moments.of(a * units), Moments.of(b * units), adjusted=adjusted)
-    if plain.absolute.variance > 1e-9:  # else nothing but rounding is left of it
+    rough = effect(Moments.of(a), Moments.of(b), adjusted=False)
+    # else nothing but rounding is left of it
+    if plain.absolute.variance > max(1e-9, 1e-5 * rough.absolute.variance):
         assert scaled.absolute.value == pytest.approx(
             plain.absolute.value * scale, rel=1e-4, abs=1e-6 * scale
         )
         assert (scaled.p, scaled.df, scaled.saved) == pytest.approx(
             (plain.p, plain.df, plain.saved), rel=1e-4, nan_ok=True
         )
-        if math.isfinite(plain.relative.low):
+        if plain.relative.variance > 1e-9 and math.isfinite(plain.relative.low):
             np.testing.assert_allclose(bounds(scaled), bounds(plain), rtol=1e-4, atol=1e-6)
 
 
