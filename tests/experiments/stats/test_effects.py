@@ -274,7 +274,8 @@ def test_units_change_nothing_relative(a: np.ndarray, b: np.ndarray, scale: floa
         assert (scaled.p, scaled.df, scaled.saved) == pytest.approx(
             (plain.p, plain.df, plain.saved), rel=1e-4, nan_ok=True
         )
-        if 1e-9 < plain.relative.variance < math.inf and math.isfinite(plain.relative.low):
+        # a mean that is zero but for rounding may come out on either side of it
+        if min(abs(plain.control), abs(plain.treatment)) > 1e-9 and math.isfinite(plain.relative.low):
             np.testing.assert_allclose(bounds(scaled), bounds(plain), rtol=1e-4, atol=1e-6)
 
 
