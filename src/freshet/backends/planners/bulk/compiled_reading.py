@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk.compiled_attention import Arena, RaggedPass
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     from freshet.backends.planners.bulk.shared import SharedReader
 
 
+ROWS = 4096
+"""Prompts whose names are searched together, about."""
+
+
 def readings(
     reader: SharedReader, prompts: Sequence[Sequence[int]], groups: Sequence[Group], branches: int, kept: int
 ) -> Iterator[CompiledReading]:
     """Read the groups' beginnings, then their rows batch by batch.
 
     Args:
-        branches: most continuations of a prompt that are read at once; 0 if there are none. A batch has so
-            many rows that their continuations fill a pass.
+        branches: most continuations of a prompt that are read at once; 0 if there are none.
         kept: tokens of a batch at most, about.
     """
     rows = np.concatenate([group.rows for group in groups])
@@ -38,9 +42,9 @@ def readings(
     tokens = np.fromiter(chain.from_iterable(prompts[row] for row in rows), np.int64, int(lengths.sum()))
     starts = np.cumsum(lengths) - lengths
     own = lengths - np.repeat(shared, sizes)
-    budget = max(reader.budget, kept) if branches else reader.budget
-    batches = cut(own, max(-(-int(own.sum()) // budget), -(-len(rows) * branches // reader.budget)))
-    largest = max(int(own[a:b].sum()) + branches * (b - a) for a, b in batches)
+    most = own + branches  # of a row; continuations have a token or two
+    batches = cut(most, max(-(-int(most.sum()) // max(reader.budget, kept)), -(-len(rows) // ROWS)))
+    largest = max(int(most[a:b].sum()) for a, b in batches)
     arena, usage = Arena(int(shared.sum()) + largest), Usage()
     some = np.flatnonzero(shared)
     spans = np.zeros((len(groups), 1, 2), np.int64)
@@ -90,17 +94,8 @@ class CompiledReading:
 
     def start(self) -> Tensor:
         """Logits (n, columns) after the prompts."""
-        import torch
-
-        ends = np.cumsum(self.own)
-        found, spans = [], []
-        for a, b in cut(self.own, -(-int(ends[-1]) // self.reader.budget)):
-            tokens = self.tokens[ends[a] - self.own[a] : ends[b - 1]]
-            logits, read = self._read(tokens, (self.lengths - self.own)[a:b], self.own[a:b], self.seen[a:b])
-            found.append(logits)
-            spans.append(read)
-        self.seen = np.concatenate(spans)
-        return torch.cat(found)
+        logits, self.seen = self._read(self.tokens, self.lengths - self.own, self.own, self.seen)
+        return logits
 
     def follow(self, new: Continuations) -> Tensor:
         """Logits (m, columns) after each continuation."""
@@ -121,12 +116,19 @@ class CompiledReading:
         lengths: NDArray[np.int64],
         seen: NDArray[np.int64],
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        """Logits after each row, and the spans that what follows it sees."""
-        current = RaggedPass.of(self.arena, lengths, seen, self.reader.pool)
-        logits, usage = self.reader.forward(tokens, starts, lengths, current, np.cumsum(lengths) - 1)
-        self.arena.used += len(tokens)
-        self.usage += usage
-        return logits, current.spans
+        """Logits after each row, and the spans that what follows it sees; in passes of like size."""
+        ends = np.cumsum(lengths)
+        found, spans = [], []
+        for a, b in cut(lengths, -(-len(tokens) // self.reader.budget)):
+            own = lengths[a:b]
+            current = RaggedPass.of(self.arena, own, seen[a:b], self.reader.pool)
+            part = tokens[ends[a] - lengths[a] : ends[b - 1]]
+            logits, usage = self.reader.forward(part, starts[a:b], own, current, np.cumsum(own) - 1)
+            self.arena.used += len(part)
+            self.usage += usage
+            found.append(logits)
+            spans.append(current.spans)
+        return torch.cat(found), np.concatenate(spans)
 
 
 def cut(sizes: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
