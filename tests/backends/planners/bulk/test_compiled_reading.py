@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("torch")
 
-from freshet.backends.planners.bulk.compiled_reading import cut, within  # noqa: E402
+from freshet.backends.planners.bulk.compiled_reading import cut, within
 
 
 @given(st.lists(st.integers(1, 50), max_size=60), st.integers(0, 10))

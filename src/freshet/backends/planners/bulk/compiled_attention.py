@@ -87,7 +87,7 @@ def attend_rows(query, keys, values, first, spans, scale, out, low, high):  # ty
         query: (tokens, heads, width).
         keys, values: (arena, key heads, width), (arena, key heads, value width).
         first: (rows + 1,) first token of each row, each with at least one.
-        spans: (rows, s, 2) first and last + 1 in the arena of what a row sees; the last span is its own tokens.
+        spans: (rows, s, 2) from and to in the arena of what a row sees; the last span is its own tokens.
         scale: of scores.
         out: (tokens, heads, value width), written.
     """
@@ -101,8 +101,12 @@ def attend_rows(query, keys, values, first, spans, scale, out, low, high):  # ty
     most = blocks * SIDE
     deep = (width + 7) // 8 * 8
     parts = (value_width + SIDE - 1) // SIDE
-    turned = np.zeros(key_heads * blocks * deep * SIDE, np.float32)  # keys: heads x blocks x width x SIDE keys
-    laid = np.zeros(key_heads * parts * most * SIDE, np.float32)  # values: heads x parts x keys x SIDE numbers
+    turned = np.zeros(
+        key_heads * blocks * deep * SIDE, np.float32
+    )  # keys: heads x blocks x width x SIDE keys
+    laid = np.zeros(
+        key_heads * parts * most * SIDE, np.float32
+    )  # values: heads x parts x keys x SIDE numbers
     asked = np.zeros(deep, np.float32)
     scores = np.zeros(most, np.float32)
     bits = np.zeros(most, np.int32)

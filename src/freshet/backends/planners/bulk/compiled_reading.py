@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +63,9 @@ def readings(
     for a, b in batches:
         arena.used = beginnings
         read = np.repeat(starts[a:b] + lengths[a:b] - own[a:b], own[a:b]) + within(own[a:b])
-        yield CompiledReading(reader, rows[a:b], usage, arena, tokens[read], lengths[a:b], own[a:b], seen[a:b])
+        yield CompiledReading(
+            reader, rows[a:b], usage, arena, tokens[read], lengths[a:b], own[a:b], seen[a:b]
+        )
         usage = Usage()
 
 
@@ -138,7 +140,7 @@ def cut(sizes: NDArray[np.int64], count: int) -> list[tuple[int, int]]:
     ends = np.cumsum(sizes)
     part = (ends - sizes) * max(count, 1) // max(int(ends[-1]), 1)
     cuts = [0, *(np.flatnonzero(np.diff(part)) + 1).tolist(), len(sizes)]
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(pairwise(cuts))
 
 
 def within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
