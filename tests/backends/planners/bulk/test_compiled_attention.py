@@ -23,7 +23,7 @@ def made(rng: np.random.Generator, *shape: int) -> torch.Tensor:
 def filled(rng: np.random.Generator, tokens: int, width: int, value_width: int) -> Arena:
     """An arena in which so many tokens were read."""
     arena = Arena(tokens)
-    current = RaggedPass.of(arena, np.array([tokens]), np.empty((1, 0, 2), np.int64), None)
+    current = RaggedPass.of(arena, np.array([tokens]), np.empty((1, 0, 2), np.int64))
     query, key = made(rng, KEY_HEADS, tokens, width), made(rng, KEY_HEADS, tokens, width)
     current.attend(query, key, made(rng, KEY_HEADS, tokens, value_width), 1.0)
     arena.used = tokens
@@ -72,7 +72,7 @@ def test_equals_attention_written_out(
     query, key = made(rng, KEY_HEADS * each, tokens, widths[0]), made(rng, KEY_HEADS, tokens, widths[0])
     value = made(rng, KEY_HEADS, tokens, widths[1])
     seen = spans_within(rng, len(lengths), stretches, 30)
-    current = RaggedPass.of(arena, np.array(lengths), seen, None)
+    current = RaggedPass.of(arena, np.array(lengths), seen)
     found = current.attend(query, key, value, spread)
     assert arena.room >= 30 + tokens
     assert torch.equal(arena.keys[0][30 : 30 + tokens], key.transpose(0, 1))
@@ -83,6 +83,11 @@ def test_equals_attention_written_out(
         again = RaggedPass.of(arena, np.array(lengths), seen, pool)
         assert torch.equal(again.attend(query, key, value, spread), found)
 
+    last = RaggedPass.of(arena, np.array(lengths), seen, last=0).attend(query, key, value, spread)
+    ends = torch.from_numpy(current.first[1:] - 1)
+    assert torch.equal(last[ends], found[ends])
+    assert not last.index_fill(0, ends, 0.0).any()
+
 
 def test_what_is_not_a_number_stays_in_its_row() -> None:
     rng = np.random.default_rng(0)
@@ -92,7 +97,7 @@ def test_what_is_not_a_number_stays_in_its_row() -> None:
     for part in (query, key, value):
         part[:, 12] = torch.nan  # the last token of the first row
     seen = np.tile(np.array([[[0, 4]]]), (3, 1, 1))
-    found = RaggedPass.of(arena, lengths, seen, None).attend(query, key, value, 1.0)
+    found = RaggedPass.of(arena, lengths, seen).attend(query, key, value, 1.0)
     assert found[12].isnan().all()
     assert found[13:].isfinite().all()
     assert found[:12].isfinite().all()

@@ -183,6 +183,38 @@ def test_a_model_that_fails_in_the_first_try_is_read_plainly(monkeypatch: pytest
     assert engine.rank([[5, 6], [5, 7]], 2, 3).successors.shape == (2, 3)
 
 
+def test_the_last_layer_works_on_scored_tokens_alone() -> None:
+    engine = made([(1, 0), (2, 0), (3, 1, 0)], compiled=True)
+    first, last = model().model.layers[0].mlp, model().model.layers[-1].mlp
+    seen: dict[str, int] = {"first": 0, "last": 0}
+    hooks = []
+    for name, block in (("first", first.gate_proj), ("last", last.gate_proj)):
+
+        def count(_, args, name=name) -> None:
+            seen[name] += args[0].shape[1]
+
+        hooks.append(block.register_forward_pre_hook(count))
+    try:
+        usage = engine.rank([[5, 6, 7, 8], [5, 6, 7, 9]], 1, 3).usage
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert seen["first"] == usage.tokens
+    assert seen["last"] <= 2 * 2 + 1  # a prompt and perhaps a continuation each, one of the beginning
+    assert not last._forward_hooks
+    assert not last._forward_pre_hooks
+
+
+def test_where_leaving_out_work_changes_scores_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from freshet.backends.planners.bulk import last_layer
+
+    monkeypatch.setattr(last_layer, "feed_forward", lambda model: model.model.layers[0].mlp)
+    engine = Engine(model(), trie.build([(1, 0), (2, 0), (3, 1, 0)]))
+    assert engine.slow == ""
+    assert engine.reader.shares
+    assert not engine.reader.lean
+
+
 def test_the_model_is_left_as_it_was() -> None:
     names = [(1, 0), (2, 0), (3, 1, 0)]
     head, kind = model().get_output_embeddings(), model().config._attn_implementation

@@ -80,7 +80,7 @@ def _powers(scores, bits, count, size):  # type: ignore[no-untyped-def]  # noqa:
 
 
 @njit(cache=True, nogil=True, fastmath=EXACT)
-def attend_rows(query, keys, values, first, spans, scale, out, low, high):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
+def attend_rows(query, keys, values, first, spans, scale, skip, out, low, high):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
     """Attention of the rows low..high.
 
     Args:
@@ -89,6 +89,7 @@ def attend_rows(query, keys, values, first, spans, scale, out, low, high):  # ty
         first: (rows + 1,) first token of each row, each with at least one.
         spans: (rows, s, 2) from and to in the arena of what a row sees; the last span is its own tokens.
         scale: of scores.
+        skip: whether all but the last token of each row is left out.
         out: (tokens, heads, value width), written.
     """
     heads, width = query.shape[1:]
@@ -133,7 +134,7 @@ def attend_rows(query, keys, values, first, spans, scale, out, low, high):  # ty
             for d in range(size * SIDE, (size + 7) // 8 * 8 * SIDE):
                 laid[u8(head * most * SIDE + d)] = f4(0)
         own = first[row + 1] - first[row]
-        for step in range(own):
+        for step in range(own - 1 if skip else 0, own):
             seen = size - own + step + 1
             filled = (seen + SIDE - 1) // SIDE
             token = u8(first[row] + step)
@@ -195,6 +196,7 @@ class RaggedPass:
         first: (rows + 1,) first token of each row.
         spans: (rows, s, 2) as in `attend_rows`.
         pool: threads that attend side by side; None = this one.
+        last: the layer in which only the last token of each row attends, the others finding zeros.
         layer: that attends next.
     """
 
@@ -202,6 +204,7 @@ class RaggedPass:
     first: NDArray[np.int64]
     spans: NDArray[np.int64]
     pool: ThreadPoolExecutor | None
+    last: int
     layer: int = 0
 
     @classmethod
@@ -210,13 +213,14 @@ class RaggedPass:
         arena: Arena,
         lengths: NDArray[np.int64],
         seen: NDArray[np.int64],
-        pool: ThreadPoolExecutor | None,
+        pool: ThreadPoolExecutor | None = None,
+        last: int = -1,
     ) -> RaggedPass:
         """Rows of so many tokens (rows,) that see these spans (rows, s, 2) before their own."""
         first = np.concatenate([[0], np.cumsum(lengths)])
         arena.need(int(first[-1]))
         own = arena.used + np.stack([first[:-1], first[1:]], axis=1)
-        return cls(arena, first, np.concatenate([seen, own[:, None]], axis=1), pool)
+        return cls(arena, first, np.concatenate([seen, own[:, None]], axis=1), pool, last)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """As `attention.Pass.attend`."""
@@ -228,9 +232,11 @@ class RaggedPass:
         keys, values = self.arena.keys[layer], self.arena.values[layer]
         keys[start : start + tokens] = key.transpose(0, 1)
         values[start : start + tokens] = value.transpose(0, 1)
-        out = query.new_empty(tokens, query.shape[0], value.shape[2])
-        asked = query.transpose(0, 1).contiguous()
-        arrays = (asked.numpy(), keys.numpy(), values.numpy(), self.first, self.spans, scaling, out.numpy())
+        skip = layer == self.last
+        shape = (tokens, query.shape[0], value.shape[2])
+        out = query.new_zeros(shape) if skip else query.new_empty(shape)
+        asked = query.transpose(0, 1).contiguous().numpy()
+        arrays = (asked, keys.numpy(), values.numpy(), self.first, self.spans, scaling, skip, out.numpy())
 
         def work(part: NDArray[np.int64]) -> None:
             attend_rows(*arrays, part[0], part[1])

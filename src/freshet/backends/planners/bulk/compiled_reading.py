@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.backends.planners.bulk.compiled_attention import Arena, RaggedPass
+from freshet.backends.planners.bulk.compiled_attention import Arena
 from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.sharing import Group
 from freshet.core.types import Usage
@@ -55,7 +55,7 @@ def readings(
         part = some[a:b]
         read = np.repeat(heads[part], shared[part]) + within(shared[part])
         no_spans = np.empty((len(part), 0, 2), np.int64)
-        current = RaggedPass.of(arena, shared[part], no_spans, reader.pool)
+        current = reader.ragged(arena, shared[part], no_spans)
         _, cost = reader.forward(tokens[read], np.zeros_like(part), shared[part], current, None)
         arena.used += len(read)
         usage += cost
@@ -123,7 +123,7 @@ class CompiledReading:
         found, spans = [], []
         for a, b in cut(lengths, -(-len(tokens) // self.reader.budget)):
             own = lengths[a:b]
-            current = RaggedPass.of(self.arena, own, seen[a:b], self.reader.pool)
+            current = self.reader.ragged(self.arena, own, seen[a:b])
             part = tokens[ends[a] - lengths[a] : ends[b - 1]]
             logits, usage = self.reader.forward(part, starts[a:b], own, current, np.cumsum(own) - 1)
             self.arena.used += len(part)

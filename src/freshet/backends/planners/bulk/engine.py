@@ -49,10 +49,12 @@ class Engine:
         self.reader: SharedReader | PlainReader = self._plain
         self.slow = why_not(model)
         if not self.slow:
-            shared = SharedReader(model, columns)
-            self.slow = _disagreement(shared, self._plain)
-            if not self.slow:
-                self.reader = shared
+            for lean in (True, False):
+                shared = SharedReader(model, columns, lean)
+                self.slow = _disagreement(shared, self._plain)
+                if not self.slow:
+                    self.reader = shared
+                    break
 
     def rank(self, prompts: Sequence[Sequence[int]], beam: int, top: int) -> Ranking:
         """The `top` best names of each prompt; rows with scores that aren't numbers hold NaN.

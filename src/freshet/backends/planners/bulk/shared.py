@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.backends.planners.bulk import attention, compiled_reading
+from freshet.backends.planners.bulk import attention, compiled_reading, last_layer
 from freshet.backends.planners.bulk.attention import Attending, Grid, Pass, Stretch
+from freshet.backends.planners.bulk.compiled_attention import Arena, RaggedPass
 from freshet.backends.planners.bulk.compiled_reading import CompiledReading
 from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
@@ -57,18 +58,23 @@ class SharedReader:
     Args:
         model: a causal language model for which `why_not` is silent.
         columns: (c,) tokens whose logits are wanted.
+        lean: whether the last layer works on scored tokens alone.
     """
 
     shares = True
     pool: ThreadPoolExecutor | None = None
     """Threads of compiled attention while a larger model reads."""
 
-    def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64]) -> None:
+    def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64], lean: bool = True) -> None:
         self.model = model
         self.columns = torch.from_numpy(columns).to(model.device)
         self.budget = PASS.get(model.device.type, ELSEWHERE)
         self._head = self._narrow_head()
-        self.cost = DecoderCost.of(model, None if self._head is None else len(columns))
+        self.layers = int(model.config.get_text_config().num_hidden_layers)
+        self.lean = lean
+        self._last = last_layer.feed_forward(model) if lean else None
+        last = 0 if self._last is None else sum(part.numel() for part in self._last.parameters())
+        self.cost = DecoderCost.of(model, None if self._head is None else len(columns), last)
         self.compiled = model.device.type == "cpu" and model.dtype == torch.float32
         attention.register()
 
@@ -101,11 +107,12 @@ class SharedReader:
             self.model.set_output_embeddings(self._head)  # type: ignore[no-untyped-call]
         threads = torch.get_num_threads() if self.compiled else 1
         try:
-            if threads == 1:
-                yield
-            else:
-                with ThreadPoolExecutor(threads) as self.pool:
+            with last_layer.scored_only(self._last):
+                if threads == 1:
                     yield
+                else:
+                    with ThreadPoolExecutor(threads) as self.pool:
+                        yield
         finally:
             self.pool = None
             self.model.set_attn_implementation(before)
@@ -171,6 +178,10 @@ class SharedReader:
             usage += cost
         return [Stretch.join(read)], usage
 
+    def ragged(self, arena: Arena, lengths: NDArray[np.int64], seen: NDArray[np.int64]) -> RaggedPass:
+        """A pass over rows (r,) of so many tokens that see spans (r, s, 2) of the arena before their own."""
+        return RaggedPass.of(arena, lengths, seen, self.pool, self.layers - 1 if self.lean else -1)
+
     def forward(
         self,
         tokens: NDArray[np.int64],
@@ -193,13 +204,13 @@ class SharedReader:
         device = self.model.device
         first = np.cumsum(lengths) - lengths
         position = np.repeat(starts - first, lengths) + np.arange(len(tokens))
-        keep = np.zeros(1, np.int64) if scored is None else scored
-        with torch.inference_mode(), attention.during(current):
+        keep = torch.from_numpy(np.zeros(1, np.int64) if scored is None else scored).to(device)
+        with torch.inference_mode(), attention.during(current), last_layer.scoring(keep):
             logits = self.model(
                 input_ids=torch.from_numpy(tokens).to(device)[None],
                 position_ids=torch.from_numpy(position).to(device)[None],
                 use_cache=False,
-                logits_to_keep=torch.from_numpy(keep).to(device),
+                logits_to_keep=keep,
             ).logits[0]
         if self._head is None:
             logits = logits[:, self.columns]
