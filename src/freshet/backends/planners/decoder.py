@@ -52,8 +52,9 @@ class DecoderCost:
     def forward(self, tokens: float, before: float, scored: int) -> float:
         """FLOPs of reading `tokens` tokens that each attend to `before` tokens on average.
 
-        2 * body * tokens for the matrix products (without `last` where nothing is scored), 4 * attention * before * tokens for scores and weighted
-        sums of attention, 2 * head for each of the `scored` positions whose next token is scored.
+        2 * body * tokens for the matrix products (of `last`, scored tokens alone), 4 * attention * before *
+        tokens for scores and weighted sums of attention, 2 * head for each of the `scored` positions whose
+        next token is scored.
         """
         products = 2.0 * (self.body * tokens - self.last * (tokens - scored))
         return products + 4.0 * self.attention * before * tokens + 2.0 * self.head * scored
