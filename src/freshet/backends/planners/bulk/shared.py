@@ -141,8 +141,7 @@ class SharedReader:
         """Read the groups' beginnings, then their rows batch by batch.
 
         Args:
-            branches: most continuations of a prompt that are read at once; 0 if there are none. A batch
-                has so many rows that their continuations fill a pass.
+            branches: most continuations of a prompt that are read at once; 0 if there are none.
         """
         if self.compiled:
             return compiled_reading.readings(self, prompts, groups, branches, KEPT // self._bytes_per_token)
@@ -151,7 +150,7 @@ class SharedReader:
     def _padded(
         self, prompts: Sequence[Sequence[int]], groups: Sequence[Group], branches: int
     ) -> Iterator[SharedReading]:
-        """As `readings`, on grids."""
+        """As `readings`, on grids: a batch has so many rows that their continuations fill a pass."""
         lengths = np.array([group.shared for group in groups])
         seen, usage = self._beginnings(prompts, groups) if lengths.any() else ([], Usage())
         sizes = np.array([len(prompt) for prompt in prompts])
