@@ -18,6 +18,9 @@ they come in a table; with evidence, they are the prompts that the pipeline woul
   forward gets the best of several batch sizes; both use every core in the same way.
 - `top1_agreement`: share of the sampled contexts with the same best name in both, where the two best differ
   by more than 1e-5. `largest_error`: of the engine's scores, against whole names scored one by one, uncached.
+- `..._label...`: the same of label mode: the shape of `scratch` with RANDOM weights (one forward pass and no
+  search, so weights don't matter). `by_shape`: both modes on larger RANDOM models, Qwen3-shaped, with the
+  words of the log as vocabulary; `--shapes` chooses them, the largest reads few prompts.
 - `beam`: how often the beam's top 1 and top 5 differ from an unpruned search, and the mass it finds.
 
 Rounds of all contestants alternate; each figure is the median over rounds of ratios within a round.
@@ -42,15 +45,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from freshet import operations, pipeline
 from freshet.backends.planners import model_folder as folder
+from freshet.backends.planners import scratch
 from freshet.backends.planners import tokenisation as wording
 from freshet.backends.planners.decoder import threads_for
 from freshet.backends.planners.local_planner import LocalPlanner
 from freshet.core.errors import GateFailed
-from freshet.core.prompts import Prompts, ShortWording, names
-from freshet.core.types import Evidence, Prompt
+from freshet.core.prompts import TEMPLATE, Prompts, ShortWording, names
+from freshet.core.types import Evidence, Interests, Prompt
 from freshet.pipeline import snapshot_of
 from freshet.run_context import RunContext
 from freshet.simulator import World, generate
@@ -71,8 +76,8 @@ UNPRUNED = 10**6
 
 def main() -> None:
     options = arguments()
-    with tempfile.TemporaryDirectory() as scratch:
-        root = options.workspace or make_workspace(Path(scratch), options)
+    with tempfile.TemporaryDirectory() as made:
+        root = options.workspace or make_workspace(Path(made), options)
         result = measure(open_workspace(root, SHOW), options)
     tell(options, result, lambda: readable(result))
 
@@ -96,6 +101,51 @@ def make_workspace(into: Path, options: argparse.Namespace) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """A model with RANDOM weights, for speed alone.
+
+    Attributes:
+        contexts: prompts to read, at most.
+        batches: tokens of a plain forward pass that are tried.
+    """
+
+    hidden: int
+    layers: int
+    heads: int
+    key_heads: int
+    width: int
+    contexts: int
+    batches: tuple[int, ...]
+
+    def write(self, tokenizer: Any, mode: str, interests: int, into: Path) -> Path:
+        """A model folder of this shape."""
+        torch.manual_seed(0)
+        config = Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=self.hidden,
+            intermediate_size=3 * self.hidden,
+            num_hidden_layers=self.layers,
+            num_attention_heads=self.heads,
+            num_key_value_heads=self.key_heads,
+            head_dim=self.width,
+            max_position_embeddings=scratch.LONGEST,
+            tie_word_embeddings=True,
+        )
+        card = folder.Card("scratch", mode, "random weights", TEMPLATE, interests, False)
+        folder.save(Qwen3ForCausalLM(config), tokenizer, card, into)
+        return into
+
+
+BATCHES = (1024, 2048, 4096, 8192)
+LABELS = Shape(scratch.HIDDEN, scratch.LAYERS, scratch.HEADS, scratch.KEY_HEADS, 16, 8000, BATCHES)
+SHAPES = {
+    "1M": Shape(128, 5, 8, 4, 16, 4000, BATCHES),
+    "10M": Shape(384, 6, 6, 3, 64, 800, BATCHES[:3]),
+    "100M": Shape(768, 14, 12, 6, 64, 99, (512, 1024)),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Bench:
     """What is measured: a planner and prompts.
 
@@ -103,14 +153,18 @@ class Bench:
         planner: as the pipeline opens it, with `BEAMS` beams.
         wide: the same without pruning.
         folder: of the model.
-        sets: "without evidence" and "with evidence" -> prompts in the order of a table.
+        interests: that it ranks.
+        sets: "without evidence" and "with evidence" -> prompts in the order of a table; `labels` the same
+            prompts of label mode.
         chunk: prompts per call, as in the pipeline.
     """
 
     planner: LocalPlanner
     wide: LocalPlanner
     folder: Path
+    interests: Interests
     sets: dict[str, list[Prompt]]
+    labels: dict[str, list[Prompt]]
     chunk: int
 
 
@@ -127,17 +181,21 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
         sys.exit("the workspace needs a tuned model, [planner] mode = 'description' and [transitions] k = 2")
     planner = LocalPlanner(model.path / "model", known.interests, beam=BEAMS, device="auto")
     wide = LocalPlanner(model.path / "model", known.interests, beam=UNPRUNED, device="auto")
-    words = names(known.interests.descriptions, "description")
     contexts = chosen(enumerate_contexts(len(known.interests), 2), len(known.interests), count, seed)
     chosen_evidence = gather(RunContext(ws, run, known, fitter_for(ws.config, known)), known.as_of, contexts)
-    plain = Prompts.of(contexts, ShortWording(words), Evidence.none(2))
-    with_evidence = Prompts.of(contexts, ShortWording(words), chosen_evidence)
-    everyone = range(len(contexts))
+
+    def prompts(mode: str) -> dict[str, list[Prompt]]:
+        wording, everyone = ShortWording(names(known.interests.descriptions, mode)), range(len(contexts))
+        told = {"without evidence": Evidence.none(2), "with evidence": chosen_evidence}
+        return {name: Prompts.of(contexts, wording, said).take(everyone) for name, said in told.items()}
+
     return Bench(
         planner,
         wide,
         model.path / "model",
-        {"without evidence": plain.take(everyone), "with evidence": with_evidence.take(everyone)},
+        known.interests,
+        prompts("description"),
+        prompts("label"),
         ws.config.inference.chunk,
     )
 
@@ -164,6 +222,11 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         }
     without, told = figures["without evidence"], figures["with evidence"]
     model = bench.planner._model
+    labels = shaped(bench, LABELS, "label", options)
+    by_shape = {
+        name: {mode: shaped(bench, SHAPES[name], mode, options) for mode in ("description", "label")}
+        for name in options.shapes
+    }
     return {
         "contexts_per_s": without["contexts_per_s"],
         "baseline_contexts_per_s": without["baseline_contexts_per_s"],
@@ -178,6 +241,14 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         "own_tokens_per_row_with_evidence": told["own_tokens_per_row"],
         "largest_error": max(without["largest_error"], told["largest_error"]),
         "by_prompts": figures,
+        "contexts_per_s_label": labels["by_prompts"]["without evidence"]["contexts_per_s"],
+        "contexts_per_s_label_with_evidence": labels["by_prompts"]["with evidence"]["contexts_per_s"],
+        "share_of_forward_limit_label": labels["by_prompts"]["without evidence"]["share_of_forward_limit"],
+        "share_of_forward_limit_label_with_evidence": labels["by_prompts"]["with evidence"][
+            "share_of_forward_limit"
+        ],
+        "labels": labels,
+        "by_shape": by_shape,
         "log": "simulated" if options.workspace is None else str(options.workspace),
         "interests": bench.planner._trie.size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -186,6 +257,50 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         "torch": torch.__version__,
         "shared_beginnings": not bench.planner.note,
     }
+
+
+def shaped(bench: Bench, shape: Shape, mode: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Speed of the engine on a model of this shape against a raw forward, without and with evidence."""
+    tokenizer = bench.planner._words.tokenizer
+    if mode == "label":
+        said = {
+            word for prompts in bench.labels.values() for prompt in prompts for word in prompt.text.split()
+        }
+        said |= {*names(bench.interests.descriptions, mode)}
+        tokenizer = scratch.build_tokenizer((scratch.PAD, scratch.UNKNOWN, scratch.END, *sorted(said)))
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as made:
+        model = shape.write(tokenizer, mode, len(bench.interests), Path(made) / "model")
+        planner = LocalPlanner(model, bench.interests, beam=BEAMS, device="auto")
+    parameters = sum(parameter.numel() for parameter in planner._model.parameters())
+    for name, prompts in (bench.sets if mode == "description" else bench.labels).items():
+        SHOW.say(f"{parameters:,} random parameters, {mode}, {name}")
+        part = prompts[: shape.contexts]
+        tokens = planner.rank(part[: bench.chunk], BEAMS).usage.tokens
+        own = tokens / min(bench.chunk, len(part))
+        batches = shape.batches[:1] if options.quick else shape.batches
+        limit = Forward.best(planner, round(own), min(2 * tokens, 60_000), batches)
+        seconds, shares = [], []
+        for _ in range(options.rounds):
+            taken, tokens = engine_seconds(planner, part, bench.chunk)
+            seconds.append(taken)
+            shares.append(limit.seconds_per_token(tokens) * tokens / taken)
+        found[name] = {
+            "prompts": len(part),
+            "contexts_per_s": len(part) / statistics.median(seconds),
+            "share_of_forward_limit": statistics.median(shares),
+            "share_range": [min(shares), max(shares)],
+            "own_tokens_per_row": own,
+        }
+    return {"parameters": parameters, "mode": mode, "by_prompts": found}
+
+
+def engine_seconds(planner: LocalPlanner, prompts: list[Prompt], chunk: int) -> tuple[float, int]:
+    """Time to rank prompts chunk by chunk, and the tokens read."""
+    start, tokens = time.perf_counter(), 0
+    for at in range(0, len(prompts), chunk):
+        tokens += planner.rank(prompts[at : at + chunk], BEAMS).usage.tokens
+    return time.perf_counter() - start, tokens
 
 
 def race(
@@ -205,11 +320,8 @@ def race(
     tokens = 0
     for number in range(rounds):
         SHOW.say(f"  round {number + 1} of {rounds}")
-        start = time.perf_counter()
-        tokens = 0
-        for at in range(0, len(prompts), bench.chunk):
-            tokens += planner.rank(prompts[at : at + bench.chunk], BEAMS).usage.tokens
-        found["engine"].append((time.perf_counter() - start) / len(prompts))
+        taken, tokens = engine_seconds(planner, prompts, bench.chunk)
+        found["engine"].append(taken / len(prompts))
         found["forward"].append(limit.seconds_per_token(tokens) * tokens / len(prompts))
         part = sample if number == 0 else sample[: len(sample) // 4]
         found["generate"].append(rival.seconds(part) / len(part))
@@ -247,9 +359,11 @@ class Forward:
     rows: int
 
     @classmethod
-    def best(cls, planner: LocalPlanner, length: int, tokens: int) -> Forward:
+    def best(
+        cls, planner: LocalPlanner, length: int, tokens: int, batches: Sequence[int] = BATCHES
+    ) -> Forward:
         """The size of batch with which so many tokens are read soonest."""
-        tried = [cls(planner, length, max(1, batch // length)) for batch in (1024, 2048, 4096, 8192)]
+        tried = [cls(planner, length, max(1, batch // length)) for batch in batches]
         for contestant in tried:
             contestant.seconds_per_token(2 * contestant.rows * length)  # warm
         return min(tried, key=lambda contestant: contestant.seconds_per_token(tokens))
@@ -467,6 +581,17 @@ def readable(result: dict[str, Any]) -> str:
             f"  {BEAMS} beams against all: top 1 differs on {figures['beam']['top1_differs']:.2%}, top 5 on "
             f"{figures['beam']['top5_differs']:.2%}, mass found {figures['beam']['mass_found']:.4f}",
         ]
+    for parts in (
+        result["labels"],
+        *(mode for shape in result["by_shape"].values() for mode in shape.values()),
+    ):
+        lines.append(f"{parts['parameters']:,} random parameters, {parts['mode']}")
+        lines += [
+            f"  {name} ({figures['prompts']} prompts): {figures['contexts_per_s']:.0f} contexts/s, share "
+            f"{figures['share_of_forward_limit']:.2f} "
+            f"[{figures['share_range'][0]:.2f}, {figures['share_range'][1]:.2f}]"
+            for name, figures in parts["by_prompts"].items()
+        ]
     return "\n".join(lines)
 
 
@@ -479,10 +604,20 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--contexts", type=int, default=8000, help="prompts for the engine, about so many")
     made.add_argument("--sample", type=int, default=1000, help="of them for generate")
     made.add_argument("--naive", type=int, default=50, help="of them scored one by one")
+    made.add_argument(
+        "--shapes", nargs="*", choices=SHAPES, default=[*SHAPES], help="of larger random models, or none"
+    )
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--seed", type=int, default=0)
-    small = {"interests": 8, "users": 150, "steps": 10, "contexts": 30, "sample": 8, "naive": 2}
-    return parse(made, rounds=1, **small)
+    small: dict[str, Any] = {
+        "interests": 8,
+        "users": 150,
+        "steps": 10,
+        "contexts": 30,
+        "sample": 8,
+        "naive": 2,
+    }
+    return parse(made, rounds=1, shapes=["1M"], **small)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ RUNNABLE = sorted(
 KEYS = {
     "backups": {"ratio", "rows_per_second_sealed", "rows_per_second_opened", "keys_found_seconds"},
     "beside": {"note", "load", "sizes", "alone", "refresh", "schedule", "ratio_p99", "requests", "failed", "late_ms"},
-    "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
+    "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts", "contexts_per_s_label", "share_of_forward_limit_label", "by_shape"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
     "busy_chaos": {"kills", "lost", "twice", "corrupt", "found_again", "unanswered", "wedged", "wrong", "answered"},
     "cluster": {"simulated", "count", "inference", "planned"},

@@ -25,14 +25,16 @@ class DecoderCost:
         body: parameters without the embedding tables and the output head.
         attention: layers times the width of all query heads.
         head: parameters of the output head that are used per scored position.
+        last: parameters of the body that scored positions alone pass through.
     """
 
     body: int
     attention: int
     head: int
+    last: int = 0
 
     @classmethod
-    def of(cls, model: PreTrainedModel, answers: int | None = None) -> DecoderCost:
+    def of(cls, model: PreTrainedModel, answers: int | None = None, last: int = 0) -> DecoderCost:
         """The sizes of a model; `answers`: how many tokens its head scores, None for the whole vocabulary."""
         config = model.config.get_text_config()
         hidden = int(config.hidden_size)
@@ -44,15 +46,17 @@ class DecoderCost:
             body=total - sum(table.numel() for table in tables),
             attention=int(config.num_hidden_layers) * width,
             head=hidden * (int(config.vocab_size) if answers is None else answers),
+            last=last,
         )
 
     def forward(self, tokens: float, before: float, scored: int) -> float:
         """FLOPs of reading `tokens` tokens that each attend to `before` tokens on average.
 
-        2 * body * tokens for the matrix products, 4 * attention * before * tokens for scores and weighted
-        sums of attention, 2 * head for each of the `scored` positions whose next token is scored.
+        2 * body * tokens for the matrix products (of `last`, scored tokens alone), 4 * attention * before *
+        tokens for scores and weighted sums of attention, 2 * head for each of the `scored` positions whose
+        next token is scored.
         """
-        products = 2.0 * self.body * tokens
+        products = 2.0 * (self.body * tokens - self.last * (tokens - scored))
         return products + 4.0 * self.attention * before * tokens + 2.0 * self.head * scored
 
     def training(self, tokens: int, before: float, scored: int, frozen: bool = False) -> float:

@@ -100,7 +100,8 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> l
         return []
     words = _vocabulary_of_words(tokenizer)
     if words is not None:
-        return [_looked_up(words, text.split(), tokenizer.unk_token_id) for text in texts]
+        unknown = tokenizer.unk_token_id
+        return [_looked_up(words, text.split(), unknown) for text in texts]
     end = tokenizer.eos_token_id
     encoded = tokenizer(list(texts), add_special_tokens=True)["input_ids"]
     return [ids[:-1] if len(ids) > 1 and ids[-1] == end else list(ids) for ids in encoded]

@@ -50,11 +50,19 @@ def brute(names: list[tuple[int, ...]], prompt: list[int]) -> np.ndarray:
     return found
 
 
-@settings(max_examples=40, deadline=None)
-@given(closed_names.filter(lambda names: len(names) > 1), some_prompts)
-def test_an_unpruned_search_equals_brute_force(names, prompts) -> None:
+def made(names, compiled: bool) -> Engine:
+    """An engine that attends as on a CPU (compiled) or as on an accelerator."""
     engine = Engine(model(), trie.build(names))
     assert engine.slow == ""
+    assert engine.reader.compiled
+    engine.reader.compiled = compiled
+    return engine
+
+
+@settings(max_examples=40, deadline=None)
+@given(closed_names.filter(lambda names: len(names) > 1), some_prompts, st.booleans())
+def test_an_unpruned_search_equals_brute_force(names, prompts, compiled: bool) -> None:
+    engine = made(names, compiled)
     ranking = engine.rank(prompts, EVERYTHING, len(names))
     for row, prompt in enumerate(prompts):
         expected = brute(names, prompt)
@@ -80,9 +88,9 @@ def test_a_pruned_search_finds_true_scores_and_an_unpruned_one_the_true_best(
 
 
 @settings(max_examples=25, deadline=None)
-@given(closed_names.filter(lambda names: len(names) > 1), some_prompts, st.integers(1, 4))
-def test_plain_and_shared_reading_agree(names, prompts, beam: int) -> None:
-    shared, plain = Engine(model(), trie.build(names)), Engine(model(), trie.build(names))
+@given(closed_names.filter(lambda names: len(names) > 1), some_prompts, st.integers(1, 4), st.booleans())
+def test_plain_and_shared_reading_agree(names, prompts, beam: int, compiled: bool) -> None:
+    shared, plain = made(names, compiled), Engine(model(), trie.build(names))
     plain.reader = plain._plain
     one, other = shared.rank(prompts, beam, 3), plain.rank(prompts, beam, 3)
     assert np.allclose(one.logp, other.logp, atol=1e-4)
@@ -103,6 +111,32 @@ def test_scores_do_not_depend_on_the_number_of_cores() -> None:
         torch.set_num_threads(before)
     assert np.array_equal(found[0].successors, found[1].successors)
     assert np.array_equal(found[0].logp, found[1].logp)
+
+
+@pytest.mark.parametrize("budget", [7, 40, 4096])
+def test_scores_do_not_depend_on_the_size_of_passes(budget: int) -> None:
+    engine = made([(1, 0), (2, 4, 0), (3, 1, 0), (3, 2, 4, 0), (3, 2, 1, 0)], compiled=True)
+    prompts = [[5, a, 6, b, *[7] * (a % 3)] for a in range(10) for b in range(10)]
+    whole = engine.rank(prompts, EVERYTHING, 5)
+    engine.reader.budget = budget
+    cut = engine.rank(prompts, EVERYTHING, 5)
+    assert cut.usage.tokens == whole.usage.tokens
+    assert np.allclose(cut.logp, whole.logp, atol=1e-4)
+
+
+def test_a_larger_model_attends_on_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = made([(1, 0), (2, 0), (3, 1, 0), (3, 2, 0)], compiled=True)
+    prompts = [[5, a, 6, b] for a in range(10) for b in range(10)]
+    alone, before = engine.rank(prompts, 2, 4), torch.get_num_threads()
+    monkeypatch.setattr("freshet.backends.planners.decoder.SMALL", 0)
+    try:
+        torch.set_num_threads(3)
+        together = engine.rank(prompts, 2, 4)
+    finally:
+        torch.set_num_threads(before)
+    assert engine.reader.pool is None
+    assert np.array_equal(alone.successors, together.successors)
+    assert np.allclose(alone.logp, together.logp, atol=1e-5)
 
 
 def test_values_narrower_than_keys_are_read_in_long_rows_too() -> None:
@@ -138,15 +172,47 @@ def test_values_narrower_than_keys_are_read_in_long_rows_too() -> None:
 
 
 def test_a_model_that_fails_in_the_first_try_is_read_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from freshet.backends.planners.bulk import attention
+    from freshet.backends.planners.bulk import compiled_attention
 
     def broken(*_: object) -> None:
         raise RuntimeError("not this one")
 
-    monkeypatch.setattr(attention, "_over", broken)
+    monkeypatch.setattr(compiled_attention, "attend_rows", broken)
     engine = Engine(model(), trie.build([(1, 0), (2, 0), (3, 1, 0)]))
     assert "not this one" in engine.slow
     assert engine.rank([[5, 6], [5, 7]], 2, 3).successors.shape == (2, 3)
+
+
+def test_the_last_layer_works_on_scored_tokens_alone() -> None:
+    engine = made([(1, 0), (2, 0), (3, 1, 0)], compiled=True)
+    first, last = model().model.layers[0].mlp, model().model.layers[-1].mlp
+    seen: dict[str, int] = {"first": 0, "last": 0}
+    hooks = []
+    for name, block in (("first", first.gate_proj), ("last", last.gate_proj)):
+
+        def count(_, args, name=name) -> None:
+            seen[name] += args[0].shape[1]
+
+        hooks.append(block.register_forward_pre_hook(count))
+    try:
+        usage = engine.rank([[5, 6, 7, 8], [5, 6, 7, 9]], 1, 3).usage
+    finally:
+        for hook in hooks:
+            hook.remove()
+    assert seen["first"] == usage.tokens
+    assert seen["last"] <= 2 * 2 + 1  # a prompt and perhaps a continuation each, one of the beginning
+    assert not last._forward_hooks
+    assert not last._forward_pre_hooks
+
+
+def test_where_leaving_out_work_changes_scores_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from freshet.backends.planners.bulk import last_layer
+
+    monkeypatch.setattr(last_layer, "feed_forward", lambda model: model.model.layers[0].mlp)
+    engine = Engine(model(), trie.build([(1, 0), (2, 0), (3, 1, 0)]))
+    assert engine.slow == ""
+    assert engine.reader.shares
+    assert not engine.reader.lean
 
 
 def test_the_model_is_left_as_it_was() -> None:

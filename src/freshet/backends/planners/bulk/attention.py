@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 NAME = "freshet_shared"
 """The name under which transformers finds this attention."""
-
-LONG = 16
-"""Tokens of a row from which torch's fused attention is faster than a few plain operations."""
 
 FAINT = -87.0
 """Scores that far below the best one are held there: exp of less is slow on CPUs and no more than 1e-38."""
@@ -123,6 +120,22 @@ class Grid:
         )
 
 
+class Attending(Protocol):
+    """How the tokens of a forward pass attend, layer by layer."""
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Attention of one layer.
+
+        Args:
+            query: (heads, tokens, width).
+            key: (key heads, tokens, width).
+            value: (key heads, tokens, value width).
+
+        Returns:
+            (tokens, heads, value width).
+        """
+
+
 @dataclass(slots=True)
 class Pass:
     """One forward pass: the grid of its tokens and what they see; gathers their keys and values.
@@ -144,30 +157,16 @@ class Pass:
         return Stretch(self.keys, self.values, self.grid.hidden)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
-        """Attention of one layer.
-
-        Args:
-            query: (heads, tokens, width).
-            key: (key heads, tokens, width).
-            value: (key heads, tokens, value width).
-
-        Returns:
-            (tokens, heads, value width).
-        """
         heads, rows, width = key.shape[0], self.grid.rows, self.grid.width
         layer = len(self.keys)
         keys = self._spread(key).view(heads, rows, width, -1)
         values = self._spread(value).view(heads, rows, width, -1)
         self.keys.append(keys)
         self.values.append(values)
-        fused = width >= LONG and _can_fuse(query, value)
-        parts = [_fused(self._spread(query), keys, values, scaling)] if fused else []
-        if self.seen or not fused:
-            queries = (query * scaling).view(heads, -1, *query.shape[1:]).transpose(1, 2)
-            queries = self._spread(queries)  # (key heads, cells, each, width)
-            if not fused:
-                parts = [_own(queries, keys, values)]
-            parts += [_over(queries, s.keys[layer], s.values[layer], s.hidden) for s in self.seen]
+        queries = (query * scaling).view(heads, -1, *query.shape[1:]).transpose(1, 2)
+        queries = self._spread(queries)  # (key heads, cells, each, width)
+        parts = [_own(queries, keys, values)]
+        parts += [_over(queries, s.keys[layer], s.values[layer], s.hidden) for s in self.seen]
         found = _merged(parts).transpose(0, 1)
         if self.grid.slots is not None:
             found = found.index_select(0, self.grid.slots)
@@ -216,31 +215,6 @@ def _summed(scores: Tensor, values: Tensor, queries: Tensor) -> Part:
     return summed.view(*shape, -1), largest.view(shape), weights.sum(1).view(shape)
 
 
-def _can_fuse(query: Tensor, value: Tensor) -> bool:
-    """What torch's fused attention for CPUs, with its log-sums, is made for."""
-    return query.device.type == "cpu" and query.dtype == torch.float32 and query.shape[-1] == value.shape[-1]
-
-
-def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:
-    """`_own` in one operation that never writes the scores down; made for rows of many tokens.
-
-    Args:
-        query: (heads, cells, width).
-    """
-    heads, rows, length, _ = keys.shape
-    mean, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query.view(query.shape[0], rows, length, -1).transpose(0, 1),
-        keys.transpose(0, 1),
-        values.transpose(0, 1),
-        is_causal=True,
-        scale=scaling,
-    )  # (rows, heads, length, value width), and the log of the sum of exp(score) (rows, heads, length)
-    mean, total = (x.transpose(1, 2).reshape(rows * length, heads, -1) for x in (mean, total))
-    mean = mean.unflatten(-1, (total.shape[-1], -1)).transpose(0, 1)
-    total = total.transpose(0, 1).contiguous()  # small beside the means, and met by others of this order
-    return mean, total, torch.ones_like(total)
-
-
 def _merged(parts: Sequence[Part]) -> Tensor:
     """One attention over the keys of all parts, (key heads, cells, each, value width)."""
     largest = torch.stack([part[1] for part in parts])
@@ -253,15 +227,15 @@ def _merged(parts: Sequence[Part]) -> Tensor:
     return found
 
 
-_CURRENT: ContextVar[Pass] = ContextVar("freshet_pass")
+_CURRENT: ContextVar[Attending] = ContextVar("freshet_pass")
 
 
 @contextmanager
-def during(current: Pass) -> Iterator[Pass]:
+def during(current: Attending) -> Iterator[None]:
     """Layers that run inside attend as the pass says; each thread has its own pass."""
     token = _CURRENT.set(current)
     try:
-        yield current
+        yield
     finally:
         _CURRENT.reset(token)
 

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk import search
-from freshet.backends.planners.bulk.attention import LONG
 from freshet.backends.planners.bulk.plain import PlainReader
 from freshet.backends.planners.bulk.search import Continuations
-from freshet.backends.planners.bulk.shared import PORTIONS, SharedReader, SharedReading, why_not
+from freshet.backends.planners.bulk.shared import PORTIONS, SharedReader, why_not
 from freshet.backends.planners.bulk.sharing import share
 from freshet.backends.planners.bulk.trie import Trie
 from freshet.backends.planners.decoder import DecoderCost, is_small, threads_for
@@ -22,6 +21,9 @@ from freshet.core.types import Ranking, Usage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+LONG = 16
+"""Tokens of the long prompt of a first try, about."""
 
 AGREES = 1e-3
 """Logits of a shared and a plain pass may differ so much, relative to their spread."""
@@ -47,10 +49,12 @@ class Engine:
         self.reader: SharedReader | PlainReader = self._plain
         self.slow = why_not(model)
         if not self.slow:
-            shared = SharedReader(model, columns)
-            self.slow = _disagreement(shared, self._plain)
-            if not self.slow:
-                self.reader = shared
+            for lean in (True, False):
+                shared = SharedReader(model, columns, lean)
+                self.slow = _disagreement(shared, self._plain)
+                if not self.slow:
+                    self.reader = shared
+                    break
 
     def rank(self, prompts: Sequence[Sequence[int]], beam: int, top: int) -> Ranking:
         """The `top` best names of each prompt; rows with scores that aren't numbers hold NaN.
@@ -157,7 +161,7 @@ def _disagreement(shared: SharedReader, plain: PlainReader) -> str:
     return ""
 
 
-def _both(reading: SharedReading, ends: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def _both(reading: search.Reading, ends: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
     """Logits after the prompts of a reading, and after one continuation of each."""
     first = reading.start()
     flat = np.array([token for row in reading.rows for token in ends[row]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.backends.planners.bulk import attention
-from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
+from freshet.backends.planners.bulk import attention, compiled_reading, last_layer
+from freshet.backends.planners.bulk.attention import Attending, Grid, Pass, Stretch
+from freshet.backends.planners.bulk.compiled_attention import Arena, RaggedPass
+from freshet.backends.planners.bulk.compiled_reading import CompiledReading
 from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
 from freshet.backends.planners.decoder import DecoderCost
@@ -55,16 +58,24 @@ class SharedReader:
     Args:
         model: a causal language model for which `why_not` is silent.
         columns: (c,) tokens whose logits are wanted.
+        lean: whether the last layer works on scored tokens alone.
     """
 
     shares = True
+    pool: ThreadPoolExecutor | None = None
+    """Threads of compiled attention while a larger model reads."""
 
-    def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64]) -> None:
+    def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64], lean: bool = True) -> None:
         self.model = model
         self.columns = torch.from_numpy(columns).to(model.device)
         self.budget = PASS.get(model.device.type, ELSEWHERE)
         self._head = self._narrow_head()
-        self.cost = DecoderCost.of(model, None if self._head is None else len(columns))
+        self.layers = int(model.config.get_text_config().num_hidden_layers)
+        self.lean = lean
+        self._last = last_layer.feed_forward(model) if lean else None
+        last = 0 if self._last is None else sum(part.numel() for part in self._last.parameters())
+        self.cost = DecoderCost.of(model, None if self._head is None else len(columns), last)
+        self.compiled = model.device.type == "cpu" and model.dtype == torch.float32
         attention.register()
 
     @property
@@ -94,9 +105,16 @@ class SharedReader:
         self.model.set_attn_implementation(attention.NAME)
         if self._head is not None:
             self.model.set_output_embeddings(self._head)  # type: ignore[no-untyped-call]
+        threads = torch.get_num_threads() if self.compiled else 1
         try:
-            yield
+            with last_layer.scored_only(self._last):
+                if threads == 1:
+                    yield
+                else:
+                    with ThreadPoolExecutor(threads) as self.pool:
+                        yield
         finally:
+            self.pool = None
             self.model.set_attn_implementation(before)
             self.model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
 
@@ -119,13 +137,20 @@ class SharedReader:
 
     def readings(
         self, prompts: Sequence[Sequence[int]], groups: Sequence[Group], branches: int
-    ) -> Iterator[SharedReading]:
+    ) -> Iterator[SharedReading | CompiledReading]:
         """Read the groups' beginnings, then their rows batch by batch.
 
         Args:
-            branches: most continuations of a prompt that are read at once; 0 if there are none. A batch
-                has so many rows that their continuations fill a pass.
+            branches: most continuations of a prompt that are read at once; 0 if there are none.
         """
+        if self.compiled:
+            return compiled_reading.readings(self, prompts, groups, branches, KEPT // self._bytes_per_token)
+        return self._padded(prompts, groups, branches)
+
+    def _padded(
+        self, prompts: Sequence[Sequence[int]], groups: Sequence[Group], branches: int
+    ) -> Iterator[SharedReading]:
+        """As `readings`, on grids: a batch has so many rows that their continuations fill a pass."""
         lengths = np.array([group.shared for group in groups])
         seen, usage = self._beginnings(prompts, groups) if lengths.any() else ([], Usage())
         sizes = np.array([len(prompt) for prompt in prompts])
@@ -146,49 +171,51 @@ class SharedReader:
         read, usage = [], Usage()
         for first, last in _slices(lengths, self.budget):
             part = lengths[first:last]
-            grid, starts = Grid.of(part, self.model.device), np.zeros_like(part)
-            _, found, cost = self.forward(np.concatenate(tokens[first:last]), starts, part, grid, [], None)
-            read.append(found)
+            current, starts = Pass(Grid.of(part, self.model.device), []), np.zeros_like(part)
+            _, cost = self.forward(np.concatenate(tokens[first:last]), starts, part, current, None)
+            read.append(current.read)
             usage += cost
         return [Stretch.join(read)], usage
+
+    def ragged(self, arena: Arena, lengths: NDArray[np.int64], seen: NDArray[np.int64]) -> RaggedPass:
+        """A pass over rows (r,) of so many tokens that see spans (r, s, 2) of the arena before their own."""
+        return RaggedPass.of(arena, lengths, seen, self.pool, self.layers - 1 if self.lean else -1)
 
     def forward(
         self,
         tokens: NDArray[np.int64],
         starts: NDArray[np.int64],
         lengths: NDArray[np.int64],
-        grid: Grid,
-        seen: list[Stretch],
+        current: Attending,
         scored: NDArray[np.int64] | None,
-    ) -> tuple[Tensor, Stretch, Usage]:
+    ) -> tuple[Tensor, Usage]:
         """One pass over flat tokens.
 
         Args:
             tokens: (t,) row by row.
             starts: (r,) position of each row's first token; `lengths` (r,) its tokens.
-            grid: of the rows, empty ones included.
-            seen: what comes before the rows.
+            current: how the rows attend; keeps their keys and values.
             scored: (s,) which tokens' next token is scored.
 
         Returns:
-            Logits (s, columns), the keys and values of the rows, and what it cost.
+            Logits (s, columns), and what it cost.
         """
         device = self.model.device
         first = np.cumsum(lengths) - lengths
         position = np.repeat(starts - first, lengths) + np.arange(len(tokens))
-        keep = np.zeros(1, np.int64) if scored is None else scored
-        with torch.inference_mode(), attention.during(Pass(grid, seen)) as current:
+        keep = torch.from_numpy(np.zeros(1, np.int64) if scored is None else scored).to(device)
+        with torch.inference_mode(), attention.during(current), last_layer.scoring(keep):
             logits = self.model(
                 input_ids=torch.from_numpy(tokens).to(device)[None],
                 position_ids=torch.from_numpy(position).to(device)[None],
                 use_cache=False,
-                logits_to_keep=torch.from_numpy(keep).to(device),
+                logits_to_keep=keep,
             ).logits[0]
         if self._head is None:
             logits = logits[:, self.columns]
         before = float((lengths * (starts + (lengths + 1) / 2)).sum()) / len(tokens)
         flops = self.cost.forward(len(tokens), before, 0 if scored is None else len(scored))
-        return logits.float(), current.read, Usage(len(tokens), flops)
+        return logits.float(), Usage(len(tokens), flops)
 
 
 @dataclass(slots=True)
@@ -269,11 +296,10 @@ class SharedReading:
     ) -> tuple[Tensor, Stretch]:
         sizes = np.zeros(rows_of_grid, np.int64)
         sizes[cells] = lengths
-        grid = Grid.of(sizes, self.reader.model.device)
-        last = np.cumsum(lengths) - 1
-        logits, read, usage = self.reader.forward(tokens, starts, lengths, grid, seen, last)
+        current = Pass(Grid.of(sizes, self.reader.model.device), seen)
+        logits, usage = self.reader.forward(tokens, starts, lengths, current, np.cumsum(lengths) - 1)
         self.usage += usage
-        return logits, read
+        return logits, current.read
 
 
 def _slices(tokens: IntArray, budget: int) -> Iterator[tuple[int, int]]:

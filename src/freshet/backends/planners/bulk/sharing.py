@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,8 @@ def _sorted(prompts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArra
     """
     lengths = np.array([len(prompt) for prompt in prompts], np.int64)
     tokens = np.full((len(prompts), lengths.max()), -1, np.int64)
-    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.concatenate(prompts)
+    flat = np.fromiter(chain.from_iterable(prompts), np.int64, int(lengths.sum()))
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = flat
     order = np.lexsort(tokens.T[::-1])
     tokens, lengths = tokens[order], lengths[order]
     differs = np.ones((len(order), tokens.shape[1] + 1), bool)
