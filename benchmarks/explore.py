@@ -5,8 +5,8 @@
 SYNTHETIC: all weights, counts and histories are random; what an answer costs depends on their sizes only. A
 release of `--interests` interests with counts of pairs, planner rows of every context, a sequence model over
 interests, content in both spaces, live counts, and a ranker of `--items` items; `--users` users in an LMDB
-state, each with ten recent interests and 100 items engaged. Users are asked for in random order, one call at a
-time.
+state, each with ten recent interests and 100 items engaged. Users are asked for in random order, one call
+at a time.
 
 - `interests_us`: median of `explore(user, interests=3, items=0)`: state, mixture over ten recent interests
   (counts, planner, sequence model, content), live overlay, filter, choice. `explore_us`: with 10 items of
