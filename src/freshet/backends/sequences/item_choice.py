@@ -66,7 +66,7 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None]:
         of_states, of_table = ctx.saved_tensors
-        return of_states.mul_(outer[0]), of_table.mul_(outer[0]), None  # there is one backward pass
+        return of_states.mul_(outer[0]), of_table.mul_(outer[0]), None  # in place: it is asked once
 
 
 def _of_one_interest(

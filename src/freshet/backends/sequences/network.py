@@ -93,7 +93,9 @@ class Network(nn.Module):
         there = recent >= 0
         rows, columns = there.nonzero(as_tuple=True)
         ends = there.sum(1).cumsum(0) - 1  # where the last position of each row lies
-        read = table.index_select(0, recent[there]) + self.position[-recent.shape[1] :].index_select(0, columns)
+        read = table.index_select(0, recent[there]) + self.position[-recent.shape[1] :].index_select(
+            0, columns
+        )
         stream = self._dropped(read)
         for layer in range(self.shape.layers):
             last = layer == self.shape.layers - 1  # of which only the last position is read

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from freshet.backends.sequences.flat_adamw import FlatAdamW, FlatWeights
+from freshet.backends.flat_adamw import FlatAdamW, FlatWeights
 from freshet.backends.sequences.network import Network
 from freshet.backends.sequences.recipes import Recipe
 from freshet.backends.sequences.rows import TrainingRows

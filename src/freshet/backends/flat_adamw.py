@@ -1,12 +1,13 @@
 """AdamW over all weights of a network as one vector.
 
-A step of a small network is mostly the overhead of its operations, and torch's own optimisers take several for
-each of its many tensors; making one imports a compiler besides, which takes a second.
+A step of a small network is mostly the overhead of its operations. Torch's own optimisers take several for each
+of its many tensors, and making one imports a compiler, which takes a second.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ class FlatWeights:
         self.parameters = [parameter for group in groups for parameter in group]
         self.values = torch.cat([parameter.detach().flatten() for parameter in self.parameters])
         sizes = [sum(parameter.numel() for parameter in group) for group in groups]
-        self.ends = torch.tensor(sizes).cumsum(0).tolist()
+        self.ends = list(accumulate(sizes))
         for parameter, place in zip(self.parameters, self.views(self.values), strict=True):
             parameter.data = place
 
@@ -40,6 +41,11 @@ class FlatWeights:
         """The parts of a (w,) vector in the shapes of the parameters."""
         parts = torch.split(vector, [parameter.numel() for parameter in self.parameters])
         return [part.view_as(parameter) for part, parameter in zip(parts, self.parameters, strict=True)]
+
+    def part(self) -> None:
+        """Give each parameter a place of its own again."""
+        for parameter in self.parameters:
+            parameter.data = parameter.data.clone()
 
 
 class FlatAdamW:
@@ -55,6 +61,7 @@ class FlatAdamW:
         self._weights, self._decay, self._faster = weights, decay, faster
         self._gradient = torch.zeros_like(weights.values)
         self._mean, self._square = torch.zeros_like(weights.values), torch.zeros_like(weights.values)
+        self._change = torch.empty_like(weights.values)
         self._step = 0
         for parameter, place in zip(weights.parameters, weights.views(self._gradient), strict=True):
             parameter.grad = place
@@ -72,8 +79,9 @@ class FlatAdamW:
             gradient.mul_(LONGEST / norm)
         self._mean.lerp_(gradient, 1 - MOMENTUM)
         self._square.mul_(SPREAD).addcmul_(gradient, gradient, value=1 - SPREAD)
-        spread = self._square.sqrt().div_(math.sqrt(1 - SPREAD**self._step)).add_(EPSILON)
-        change = self._mean / spread
+        change = torch.sqrt(self._square, out=self._change)
+        change.div_(math.sqrt(1 - SPREAD**self._step)).add_(EPSILON)
+        torch.div(self._mean, change, out=change)
         pace = rate / (1 - MOMENTUM**self._step)
         decaying, usual, _ = self._weights.ends
         values[:decaying].mul_(1 - rate * self._decay)
