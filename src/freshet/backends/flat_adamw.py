@@ -1,7 +1,7 @@
 """AdamW over all weights of a network as one vector.
 
-A step of a small network is mostly the overhead of its operations. Torch's own optimisers take several of them
-for each tensor, and making one imports a compiler, which takes a second.
+A step of a small network is mostly the overhead of its operations. Torch's own optimisers take several of
+them for each tensor, and making one imports a compiler, which takes a second.
 """
 
 from __future__ import annotations
