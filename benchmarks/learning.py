@@ -186,7 +186,6 @@ def nll(planner: Any, job: Any) -> float:
 
 def measured(name: str, learner: Learner, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one learner."""
-    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     show = Show()
@@ -196,7 +195,7 @@ def measured(name: str, learner: Learner, options: argparse.Namespace) -> dict[s
         learner.short(epochs)
     seconds, peaks, alone = [], [], []
     for _ in range(options.rounds):
-        peaks.append(peak(torch.get_num_threads()))
+        peaks.append(peak(os.cpu_count() or 1))
         alone.append(peak(1))
         start = time.perf_counter()
         learner.short(epochs)
