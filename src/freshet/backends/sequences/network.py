@@ -141,7 +141,8 @@ class Network(nn.Module):
         padded = scores.new_full((len(ends), int(columns.max()) + 1, heads), HIDDEN)
         shares = padded.index_put((rows, columns), scores).softmax(1)[rows, columns]  # (t, h)
         mixed = normed.new_zeros(len(ends), heads, width).index_add(0, rows, shares[..., None] * given)
-        return mixed.view(len(ends), -1) @ giving.reshape(-1, width)
+        attended: Tensor = mixed.view(len(ends), -1) @ giving.reshape(-1, width)
+        return attended
 
     def _heads(self, normed: Tensor, layer: int, part: int) -> Tensor:
         """(n, h, r, d / h) queries (part 0), keys (1) or values (2)."""
