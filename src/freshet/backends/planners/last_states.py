@@ -142,7 +142,8 @@ class LastStates:
         scores = (asked * key[:, :, :, None]).sum(-1) * size**-0.5  # (n, r, g, h / g)
         after = torch.arange(length, device=last.device)[None] > last[:, None]
         shares = scores.masked_fill(after[:, :, None, None], -torch.inf).softmax(1)
-        return (shares[..., None] * value[:, :, :, None]).sum(1).flatten(1, 2)
+        mixed: Tensor = (shares[..., None] * value[:, :, :, None]).sum(1).flatten(1, 2)
+        return mixed
 
     def flops(self, beginnings: int, prompts: int) -> float:
         """Of matrix products over so many beginnings and prompts, forward and backward (three times the
