@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.backends.planners import tokenisation
-from freshet.backends.planners.decoder import DecoderCost, threads_for, token_tables
+from freshet.backends.planners.decoder import threads_for, token_tables
 from freshet.backends.planners.fine_tuning import Recipe
 from freshet.backends.planners.model_folder import torch_module
 from freshet.backends.training_clock import TrainingClock
@@ -27,8 +27,9 @@ from freshet.core.types import TuningReport, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from torch.optim import Optimizer
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from freshet.backends.flat_adamw import FlatWeights
 
 SORTED = 20
 """Batches whose examples are sorted by length together, so that little is padded."""
@@ -52,40 +53,40 @@ def train_choice(
     """
     import torch
 
+    from freshet.backends.flat_adamw import FlatAdamW
+
     if not job.examples:
         raise NotEnoughData("no examples to fine-tune on", hint="import a longer log")
     rows = tokenisation.prompt_tokens(tokenizer, [example.prompt.text for example in job.examples])
     answers = tokenisation.completion_tokens(tokenizer, names(job.interests.descriptions, job.mode))
-    labels = torch.tensor([answer[0] for answer in answers])
+    choices = _Choices(model, rows, [answer[0] for answer in answers], job, candidates)
     whole = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     steps, clock = job.budget.of(whole), TrainingClock(job.budget)
-    optimiser, losses, read, step = _optimiser(model, recipe), [], 0, 0
+    weights = _weights(model)
+    optimiser, losses, read, step = FlatAdamW(weights, recipe.weight_decay, 1.0), [], 0, 0
     random = np.random.default_rng(job.seed)
     torch_module(model).train()
     with threads_for(model):
-        for batch in _batches(rows, recipe.batch_size, steps, random):
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.learning_rate * _pace(step, steps, recipe.warmup)
-            loss = _loss(model, labels, [rows[i] for i in batch], batch, job, candidates)
-            optimiser.zero_grad(set_to_none=True)
+        for batch in _batches(choices.length, recipe.batch_size, steps, random):
+            optimiser.forget()
+            loss = choices.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            losses.append(float(loss.detach()))
-            read += sum(len(rows[i]) for i in batch)
+            with torch.no_grad():
+                optimiser.step(recipe.learning_rate * _pace(step, steps, recipe.warmup))
+            losses.append(loss.detach())
+            read += int(choices.length[batch].sum())
             step += 1
             progress(step, steps)
             if clock.ends(step < steps):
                 break
+    weights.part()
     torch_module(model).eval()
-    reported = tuple(round(float(np.mean(part)), 4) for part in np.array_split(losses, min(REPORTS, step)))
-    scored = step * recipe.batch_size
-    flops = DecoderCost.of(model).training(read, read / scored / 2, scored)
+    parts = np.array_split(torch.stack(losses).tolist(), min(REPORTS, step))
     return TuningReport(
         len(rows),
         recipe.epochs * step / whole,
-        reported,
-        Usage(read, flops),
+        tuple(round(float(np.mean(part)), 4) for part in parts),
+        Usage(read, choices.flops),
         "scratch",
         relative=True,
         steps=step,
@@ -93,57 +94,76 @@ def train_choice(
     )
 
 
-def _loss(
-    model: PreTrainedModel,
-    labels: Tensor,
-    rows: list[list[int]],
-    batch: NDArray[np.int64],
-    job: TuningJob,
-    candidates: Candidates,
-) -> Tensor:
-    """Mean nll of what was chosen, among what wasn't known and all words that are no labels."""
-    import torch
+class _Choices:
+    """Examples as arrays, made once.
 
-    device = model.device
-    last = torch.tensor([len(row) - 1 for row in rows], device=device)
-    width = max(map(len, rows))  # what is padded comes after the answer, where no token looks
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
-    hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
-    [table] = token_tables(model)
-    every = hidden[torch.arange(len(rows), device=device), last] @ table.T
-    other = torch.ones(len(table), dtype=torch.bool, device=device)
-    other[labels.to(device)] = False
-    popularity = torch.from_numpy(candidates.popularity[candidates.window[batch]]).to(device)
-    known = torch.from_numpy(candidates.known[batch]).to(device)
-    chosen = torch.tensor([job.examples[i].successor for i in batch], device=device)
-    scores = (every[:, labels.to(device)] + popularity).masked_fill(known, -torch.inf)
-    # words that are no labels are never chosen: without them here nothing would keep them improbable
-    return torch.nn.functional.cross_entropy(torch.cat([scores, every[:, other]], dim=1), chosen)
+    Attributes:
+        flops: of matrix products so far, forward and backward.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        rows: list[list[int]],
+        labels: list[int],
+        job: TuningJob,
+        candidates: Candidates,
+    ) -> None:
+        import torch
+
+        from freshet.backends.planners.last_states import Beginnings, LastStates
+
+        device = model.device
+        self._beginnings = Beginnings(rows)
+        self._known, self._window = candidates.known, candidates.window
+        self._chosen = np.array([example.successor for example in job.examples])
+        self._popularity = torch.from_numpy(candidates.popularity).to(device)
+        [self._table] = token_tables(model)
+        others = np.setdiff1d(np.arange(len(self._table)), labels)
+        self._columns = torch.from_numpy(np.concatenate([labels, others])).to(device)
+        self._states = LastStates(model, int(self.length.max()))
+        self.flops = 0.0
+
+    @property
+    def length(self) -> NDArray[np.int64]:
+        """(n,) tokens of each prompt."""
+        return self._beginnings.length
+
+    def loss(self, batch: NDArray[np.int64]) -> Tensor:
+        """Mean nll of what was chosen, among what wasn't known and all words that are no labels."""
+        import torch
+
+        def there(array: NDArray[np.generic]) -> Tensor:
+            return torch.from_numpy(array[batch]).to(self._columns.device)
+
+        prompts, which = self._beginnings.of(batch, self._columns.device)
+        self.flops += self._states.flops(len(prompts.first), len(prompts.last))
+        # words that are no labels are never chosen: without them here nothing would keep them improbable
+        every = (self._states(prompts) @ self._table[self._columns].T)[which]
+        known = there(self._known)
+        labels, others = every[:, : known.shape[1]], every[:, known.shape[1] :]
+        scores = (labels + self._popularity[there(self._window)]).masked_fill(known, -torch.inf)
+        return torch.nn.functional.cross_entropy(torch.cat([scores, others], dim=1), there(self._chosen))
 
 
-def _optimiser(model: PreTrainedModel, recipe: Recipe) -> Optimizer:
-    """AdamW; norms don't decay."""
-    import torch
+def _weights(model: PreTrainedModel) -> FlatWeights:
+    """All of a model's, norms not decaying."""
+    from freshet.backends.flat_adamw import FlatWeights
 
     parameters = list(torch_module(model).parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+    return FlatWeights([[p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1], []])
 
 
 def _batches(
-    rows: list[list[int]], size: int, steps: int, random: np.random.Generator
+    length: NDArray[np.int64], size: int, steps: int, random: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
     """Row numbers of each step's examples; every epoch in an order of its own, alike long ones together."""
-    length = np.array([len(row) for row in rows])
     done = 0
     while done < steps:
-        order = random.permutation(len(rows))
-        alike = np.split(order, range(size * SORTED, len(rows), size * SORTED))
+        order = random.permutation(len(length))
+        alike = np.split(order, range(size * SORTED, len(length), size * SORTED))
         order = np.concatenate([part[np.argsort(length[part], kind="stable")] for part in alike])
-        batches = np.split(order, range(size, len(rows), size))
+        batches = np.split(order, range(size, len(length), size))
         for index in random.permutation(len(batches))[: steps - done].tolist():
             done += 1
             yield batches[index]

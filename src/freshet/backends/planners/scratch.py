@@ -27,7 +27,7 @@ from freshet.core.types import ContextEvidence, Interests, Successor, TuningRepo
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-CODE = 1
+CODE = 2
 """Raised when the same job gives other weights."""
 
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"

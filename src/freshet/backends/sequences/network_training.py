@@ -6,9 +6,11 @@ import copy
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from freshet.backends.flat_adamw import FlatAdamW, FlatWeights
 from freshet.backends.sequences.network import Network
 from freshet.backends.sequences.recipes import Recipe
 from freshet.backends.sequences.rows import TrainingRows
@@ -50,11 +52,11 @@ class Training:
         self._random = torch.Generator().manual_seed(job.seed)
         with torch.random.fork_rng(devices=[]):  # the process's own random numbers stay as they were
             torch.manual_seed(job.seed)
-            self._dropping = torch.random.get_rng_state()
-            self.network = Network(rows.shape(recipe), job.vectors)
+            self.network = Network(rows.shape(recipe), job.vectors, np.random.default_rng(job.seed))
         self.average = copy.deepcopy(self.network).eval()
         self.best = self.average
-        self._optimiser = _optimiser(self.network, recipe)
+        self._weights, self._averages = _weights(self.network), _weights(self.average)
+        self._optimiser = FlatAdamW(self._weights, recipe.weight_decay, PRIOR_RATE)
         self._step = 0
         self.read = 0.0
 
@@ -102,36 +104,30 @@ class Training:
 
     def _train(self, steps: int, enough: Callable[[], bool]) -> None:
         steps = self._budget.of(steps)
-        with torch.random.fork_rng(devices=[]):
-            torch.random.set_rng_state(self._dropping)
-            order, place = torch.empty(0, dtype=torch.int64), 0
-            while self._step < steps:
-                if place >= len(order):
-                    order, place = self._rows.order(self._random), 0
-                chosen = order[place : place + self.recipe.batch_size]
-                place += len(chosen)
-                self._learn(chosen)
-                self.progress(self._step, steps)
-                done = enough() or self._step == steps
-                if self._clock.ends(not done) or done:
-                    break
+        order, place = torch.empty(0, dtype=torch.int64), 0
+        while self._step < steps:
+            if place >= len(order):
+                order, place = self._rows.order(self._random), 0
+            chosen = order[place : place + self.recipe.batch_size]
+            place += len(chosen)
+            self._learn(chosen)
+            self.progress(self._step, steps)
+            done = enough() or self._step == steps
+            if self._clock.ends(not done) or done:
+                break
 
     def _learn(self, chosen: Tensor) -> None:
         self._step += 1
         self.read += len(chosen)
         self.network.train()
-        for group in self._optimiser.param_groups:
-            group["lr"] = group["pace"] * self.recipe.learning_rate * min(1.0, self._step / WARM_UP)
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.forget()
         loss = self._rows.loss(self.network, chosen) / len(chosen)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self._optimiser.step()
+        self._optimiser.step(self.recipe.learning_rate * min(1.0, self._step / WARM_UP))
+        keep = min(self.recipe.average, self._step / (self._step + 9))  # early weights are soon forgotten
         with torch.no_grad():  # a negative weight on old popularity is a bet that every rise goes on
             self.network.prior.clamp_(min=0)
-        keep = min(self.recipe.average, self._step / (self._step + 9))  # early weights are soon forgotten
-        with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
+            self._averages.values.lerp_(self._weights.values, 1 - keep)
 
     def _evaluate(self, rows: TrainingRows) -> float:
         total = 0.0
@@ -142,16 +138,9 @@ class Training:
         return total / len(rows)
 
 
-def _optimiser(network: Network, recipe: Recipe) -> torch.optim.AdamW:
-    decaying = {"learned", "project", "attention", "attended", "inner", "outer"}
-    named = list(network.named_parameters())
-    few = {"prior"}
-    rest = [p for name, p in named if name not in decaying | few]
-    groups = [
-        {"params": [p for name, p in named if name in decaying], "pace": 1.0},
-        {"params": rest, "weight_decay": 0.0, "pace": 1.0},
-        {"params": [p for name, p in named if name in few], "weight_decay": 0.0, "pace": PRIOR_RATE},
-    ]
-    return torch.optim.AdamW(
-        groups, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
-    )
+def _weights(network: Network) -> FlatWeights:
+    """A network's weights: those that decay, the others, and the few of the prior."""
+    decaying, few = {"learned", "project", "attention", "attended", "inner", "outer"}, {"prior"}
+    named = dict(network.named_parameters())
+    groups = [decaying, named.keys() - decaying - few, few]
+    return FlatWeights([[p for name, p in named.items() if name in group] for group in groups])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-CODE = 1
+CODE = 2
 """Raised when the same recipe and job give other weights."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from freshet.backends.sequences.item_choice import Choices
 from freshet.backends.sequences.network import HIDDEN, Network, Shape
 from freshet.backends.sequences.recipes import Recipe
 from freshet.core.ports import RankingJob, Sequences
@@ -56,13 +56,11 @@ class Rows:
         return torch.randperm(len(self), generator=random)
 
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
-        """Sum of the chosen rows' nll."""
-        return cross_entropy(self.logits(network, chosen), self.following[chosen], reduction="sum")
-
-    def logits(self, network: Network, chosen: Tensor) -> Tensor:
-        """(n, V) with what is known out of the running: it is never a candidate."""
-        logits: Tensor = network(self.recent[chosen], self.prior[self.moment[chosen]])
-        return logits.masked_fill(self.known[chosen], HIDDEN)
+        """Sum of the chosen rows' nll; what is known is never a candidate."""
+        moments, moment = torch.unique(self.moment[chosen], return_inverse=True)
+        logits: Tensor = network(self.recent[chosen], self.prior[moments], moment)
+        offered = logits.masked_fill(self.known[chosen], HIDDEN)
+        return cross_entropy(offered, self.following[chosen], reduction="sum")
 
 
 class ItemRows:
@@ -78,8 +76,8 @@ class ItemRows:
         self.recent = tensor(job.recent.astype(np.int64))
         self.following = tensor(job.following.astype(np.int64))
         self.interest = tensor(interest[job.following])
-        self.moment, self.there, self.prior = tensor(job.moment), tensor(job.there), tensor(job.prior)
-        self.sizes: list[int] = np.diff(job.start).tolist()
+        self.moment = tensor(job.moment)
+        self.prior = tensor(job.prior).masked_fill(~tensor(job.there), HIDDEN)
         self.start: list[int] = job.start.tolist()
         self.share_all, self.unlearned = share_all, unlearned
 
@@ -99,16 +97,17 @@ class ItemRows:
 
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
         """Sum of the chosen rows' nll: within interests, and over all items as far as that counts."""
-        table = self._table(network)
-        states = network.read(table, self.recent[chosen])  # (n, d)
-        total = states.new_zeros(())
-        parts = torch.split(table, self.sizes)
-        for interest, rows in _by(self.interest[chosen]):
-            history_scores = states[rows] @ parts[interest].T
-            total = total + self._nll(chosen[rows], history_scores, self.start[interest])
-        if self.share_all and len(self.sizes) > 1:
-            total = total + self.share_all * self._nll(chosen, states @ table.T, 0)
-        return total
+        table, recent = self._table(network), self.recent[chosen]
+        choices = Choices(
+            recent,
+            self.following[chosen],
+            self.moment[chosen],
+            self.prior,
+            self.start,
+            self.interest[chosen],
+            self.share_all,
+        )
+        return choices.loss(network.read(table, recent), table)
 
     def _table(self, network: Network) -> Tensor:
         """(V, d) embeddings; in training some items do without what was learned of them."""
@@ -116,25 +115,6 @@ class ItemRows:
             return network.embedding()
         kept = torch.rand(len(network.learned), 1) >= self.unlearned
         return network.learned * kept + network.vectors @ network.project
-
-    def _nll(self, chosen: Tensor, history_scores: Tensor, first: int) -> Tensor:
-        """Of rows whose candidates are the m items from `first` on, by what their histories (n, m) say."""
-        moment, size = self.moment[chosen], history_scores.shape[1]
-        out = ~self.there[:, first : first + size][moment]
-        recent = self.recent[chosen] - first
-        rows, places = ((recent >= 0) & (recent < size)).nonzero(as_tuple=True)
-        out[rows, recent[rows, places]] = True  # what was engaged lately is not offered
-        target = self.following[chosen] - first
-        out[torch.arange(len(chosen)), target] = False
-        logits = history_scores + self.prior[:, first : first + size][moment]
-        return cross_entropy(logits.masked_fill(out, HIDDEN), target, reduction="sum")
-
-
-def _by(interests: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Each interest among the rows, and which rows these are."""
-    order = torch.argsort(interests, stable=True)
-    found, counts = torch.unique_consecutive(interests[order], return_counts=True)
-    yield from zip(found.tolist(), torch.split(order, counts.tolist()), strict=True)
 
 
 def tensor(array: NDArray[np.generic]) -> Tensor:
