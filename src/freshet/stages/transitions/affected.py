@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from freshet.core.time import day_number
-from freshet.stages.transitions.day_files import ENGAGEMENT, Rows
+from freshet.stages.transitions.day_files import ENGAGEMENT, Rows, days_of
 
 PENDING = 2_000_000
 """Users noted, some of them several times, before they are brought together."""
@@ -49,13 +49,13 @@ class Affected:
         """The rows of affected users; rows are sorted by user, here and below."""
         if self.users is None:
             return rows
-        return rows[self._since(rows) <= np.iinfo(np.int32).max]
+        return rows.take(np.flatnonzero(self._since(rows) <= np.iinfo(np.int32).max))
 
-    def again(self, rows: Rows, days: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """(n,) whether a row on a day is one that is counted again."""
+    def again(self, rows: Rows) -> NDArray[np.bool_]:
+        """(n,) whether a row is one that is counted again."""
         if self.users is None:
             return np.ones(len(rows), bool)
-        return np.asarray(days >= self._since(rows))
+        return np.asarray(days_of(rows) >= self._since(rows))
 
     def _since(self, rows: Rows) -> NDArray[np.int64]:
         """(n,) the day from which on a row's user is affected; beyond all days where never."""
@@ -80,7 +80,8 @@ def differing(before: Rows | None, now: Rows | None) -> NDArray[np.uint64]:
     """(m,) users with a row in one of both only, ascending."""
     if before is None or now is None:
         rows = now if before is None else before
-        return np.unique(rows["user"]) if rows is not None else np.zeros(0, np.uint64)
+        users = rows["user"] if rows is not None else np.zeros(0, np.uint64)
+        return users[np.append(users[:1] == users[:1], users[1:] != users[:-1])]
     raw = f"V{ENGAGEMENT.itemsize}"
     rows = np.setxor1d(before.view(raw), now.view(raw), assume_unique=True).view(ENGAGEMENT)
     return np.unique(rows["user"])

@@ -49,6 +49,8 @@ def database(memory: str, scratch: Path, threads: int) -> duckdb.DuckDBPyConnect
     """DuckDB as counting uses it; `memory` is its limit, beyond which it spills into `scratch`."""
     db = connect(memory_limit=memory, temp_directory=str(scratch / f"sql-{os.getpid()}"), threads=threads)
     db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
+    # the filter that a join would push down compares every item's text with the first and last known
+    db.execute("SET disabled_optimizers = 'join_filter_pushdown'")
     return db
 
 
@@ -175,8 +177,7 @@ def sort_engagements(rows: Rows) -> Rows:
 
 def drop_repeated(rows: Rows) -> Rows:
     """Sorted engagements without repetitions."""
-    distinct: Rows = rows[_is_first(rows["user"], rows["time"], rows["interest"])]
-    return distinct
+    return rows.take(np.flatnonzero(_is_first(rows["user"], rows["time"], rows["interest"])))
 
 
 @njit(cache=True, nogil=True)
@@ -194,11 +195,11 @@ def _sort(user, time, interest, to_user, to_time, to_interest):  # type: ignore[
         starts[((user[i] - least) >> shift) + np.uint64(1)] += 1
     for i in range(1, len(starts)):
         starts[i] += starts[i - 1]
-    order = np.empty(rows, np.int64)
     for i in range(rows):  # rows of one slot keep their order
         slot = (user[i] - least) >> shift
-        order[starts[slot]] = i
-        starts[slot] += 1
+        at = starts[slot]
+        to_user[at], to_time[at], to_interest[at] = user[i], time[i], interest[i]
+        starts[slot] = at + 1
     start = 0
     for end in starts[:-1]:  # each slot's start has moved to its end
         gap = 1
@@ -206,26 +207,21 @@ def _sort(user, time, interest, to_user, to_time, to_interest):  # type: ignore[
             gap = 3 * gap + 1
         while gap:  # Shell's sort: quick where a slot is in order already, safe where it holds a busy user
             for i in range(start + gap, end):
-                row, j = order[i], i
-                while j - gap >= start and _comes_after(user, time, interest, order[j - gap], row):
-                    order[j] = order[j - gap]
+                u, t, n, j = to_user[i], to_time[i], to_interest[i], i - gap
+                while j >= start and (
+                    to_user[j] > u
+                    or (to_user[j] == u and (to_time[j] > t or (to_time[j] == t and to_interest[j] > n)))
+                ):
+                    to_user[j + gap], to_time[j + gap], to_interest[j + gap] = (
+                        to_user[j],
+                        to_time[j],
+                        to_interest[j],
+                    )
                     j -= gap
-                order[j] = row
+                if j + gap != i:
+                    to_user[j + gap], to_time[j + gap], to_interest[j + gap] = u, t, n
             gap //= 3
         start = end
-    for i in range(rows):
-        row = order[i]
-        to_user[i], to_time[i], to_interest[i] = user[row], time[row], interest[row]
-
-
-@njit(cache=True, nogil=True)
-def _comes_after(user, time, interest, a, b):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    """Whether row a comes after row b."""
-    if user[a] != user[b]:
-        return user[a] > user[b]
-    if time[a] != time[b]:
-        return time[a] > time[b]
-    return interest[a] > interest[b]
 
 
 @njit(cache=True, nogil=True)
