@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,15 +90,18 @@ def write(pool: Path, kind: str, label: str, rows: Rows) -> str:
     return name
 
 
-def read(path: Path) -> Rows:
-    """All rows of a pool file.
+def read(path: Path, chosen: Callable[[NDArray[np.uint64]], NDArray[np.int64]] | None = None) -> Rows:
+    """Rows of a pool file.
+
+    Args:
+        chosen: (n,) users of the rows, ascending -> which rows to keep, ascending; None = all.
 
     Raises:
         ArtifactError: the file is missing or damaged.
     """
     table = read_columns(path)
     try:
-        return _rows(table)
+        return _rows(table if chosen is None else table.take(chosen(table["user_key"].to_numpy())))
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise ArtifactError(f"{path} is damaged: {error}", hint=_AGAIN) from None
 

@@ -166,8 +166,8 @@ def _listed(days: Days) -> str:
 def sort_engagements(rows: Rows) -> Rows:
     """Engagements sorted by (user, time, interest).
 
-    User keys are hashes, so a counting sort by their upper bits leaves few rows per slot, which are then put in
-    order; quickest where a user's rows come in order of time already.
+    User keys are hashes, so a counting sort by their upper bits leaves few rows per slot, which are then put
+    in order; quickest where a user's rows come in order of time already.
     """
     out = np.empty_like(rows)
     if len(rows):

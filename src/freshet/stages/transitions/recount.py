@@ -70,7 +70,9 @@ class CutByUser:
 
     def __call__(self, job: tuple[int, Sequence[Path]]) -> Pieces:
         number, paths = job
-        rows, starts = by_part([self.affected.within(read(path)) for path in paths], self.bits)
+        affected = self.affected
+        chosen = None if affected.users is None else affected.among
+        rows, starts = by_part([read(path, chosen) for path in paths], self.bits)
         return Pieces.write(self.scratch / f"engagements-{number}", rows, starts)
 
 
