@@ -86,8 +86,10 @@ def differing(before: Rows | None, now: Rows | None) -> NDArray[np.uint64]:
     """(m,) users with a row in one of both only, ascending."""
     if before is None or now is None:
         rows = now if before is None else before
-        users = rows["user"] if rows is not None else np.zeros(0, np.uint64)
-        return users[np.append(True, users[1:] != users[:-1])[: len(users)]]
+        users: NDArray[np.uint64] = rows["user"] if rows is not None else np.zeros(0, np.uint64)
+        new = np.ones(len(users), bool)
+        new[1:] = users[1:] != users[:-1]
+        return np.asarray(users[new])
     raw = f"V{ENGAGEMENT.itemsize}"
     rows = np.setxor1d(before.view(raw), now.view(raw), assume_unique=True).view(ENGAGEMENT)
     return np.unique(rows["user"])

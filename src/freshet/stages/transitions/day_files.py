@@ -256,7 +256,7 @@ def merge_rows(parts: Sequence[Rows]) -> Rows:
 
 
 def _digest(rows: Rows) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows).view(np.uint8)).hexdigest()[:32]
+    return hashlib.sha256(np.ascontiguousarray(rows).view(np.uint8).data).hexdigest()[:32]
 
 
 def _table(rows: Rows) -> pa.Table:

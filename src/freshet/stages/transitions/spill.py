@@ -37,7 +37,7 @@ class Pieces:
             aside = path.with_name(f"{path.name}.{uuid4().hex}")
             with aside.open("wb") as file:
                 for some in rows:
-                    file.write(some.view(np.uint8))
+                    file.write(some.view(np.uint8).data)
             aside.replace(path)
         return cls(path, starts)
 
@@ -53,7 +53,7 @@ class Pieces:
         """
         with self.path.open("rb", buffering=0) as file:
             file.seek(int(self.starts[piece]) * room.itemsize)
-            rest = memoryview(room.view(np.uint8))
+            rest = room.view(np.uint8).data
             while rest:
                 found = file.readinto(rest)
                 if not found:

@@ -91,8 +91,8 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, starts, en
             for i in range(size):
                 keys[i] = place_in_step(user[start], now, interest[start + i], seed)
             order = np.argsort(keys)
-        for i in order:
-            new = interest[start + i]
+        for nth in order:
+            new = interest[start + nth]
             place = length
             if last[new] == NEVER:
                 length += 1
