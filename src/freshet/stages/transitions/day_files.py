@@ -83,7 +83,7 @@ def write(pool: Path, kind: str, label: str, rows: Rows) -> str:
             aside,
             use_dictionary=few,
             column_encoding={"time": "DELTA_BINARY_PACKED"},
-            # keys are hashes, and small numbers are packed to their bits: compressing those gains nothing
+            # keys are hashes, and interests are packed to their bits: compressing those gains nothing
             compression={"known": "lz4", **dict.fromkeys(["user_key", "time", *few], "none")},
             write_statistics=["time"],
         )
