@@ -365,6 +365,22 @@ def test_files_that_no_count_needs_can_be_told(tmp_path: Path) -> None:
     assert all(intact(tmp_path / "pool" / name) for name in there)
 
 
+def test_a_count_goes_on_from_files_of_any_encoding(tmp_path: Path) -> None:
+    """Earlier versions compressed every column, and let any hold nulls."""
+    pool.SMALL = 1
+    events = {(user, d * DAY, d % 3) for d in range(8) for user in USERS}
+    first = run(tmp_path, "first", events, novel_within(2), None)
+    for path in (tmp_path / "pool").rglob("*.parquet"):
+        table = pq.read_table(path)
+        nullable = pa.schema([field.with_nullable(True) for field in table.schema])
+        pq.write_table(table.cast(nullable), path, compression="lz4")
+        assert intact(path)
+    later = events | {("ann", 8 * DAY, 4), ("bo", 3 * DAY + 1, 4)}
+    second = run(tmp_path, "second", later, novel_within(2), first)
+    whole = run(tmp_path, "whole", later, novel_within(2), None)
+    assert (second / "days.json").read_text() == (whole / "days.json").read_text()
+
+
 def test_a_damaged_day_file_is_named(tmp_path: Path) -> None:
     made = run(tmp_path, "a", {("ann", 0, 0), ("ann", DAY, 1)}, TransitionsConfig(), None)
     (path,) = (tmp_path / "pool" / "transitions").rglob("*.parquet")

@@ -9,6 +9,7 @@ long the log is.
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,7 +85,10 @@ def count(
     scratch.mkdir(parents=True)
     threads = min(8, executor.slots)
     try:
-        fresh = _fresh(stage.database(memory, scratch, threads), days, before.sources, previous, assignment)
+        moved = _reassigned(days, before.sources, previous, assignment, memory, scratch, threads)
+        fresh = [
+            (day, at) for day, at in days if before.sources.get(str(day)) != at.name or str(day) in moved
+        ]
         reader = stage.EngagementReader(fresh, assignment, positive_sql, pool, scratch, memory, threads)
         found = stage.engagements(executor, needs, reader, fresh)
         gone = before.sources.keys() - sources.keys()
@@ -107,18 +110,21 @@ def count(
     }
 
 
-def _fresh(
-    db: duckdb.DuckDBPyConnection,
+def _reassigned(
     days: stage.Days,
     before: Mapping[str, str],
     previous: Earlier | None,
     assignment: Path,
-) -> stage.Days:
-    """Days whose engagements must be derived: their events changed, or the interest of an item they hold."""
+    memory: str,
+    scratch: Path,
+    threads: int,
+) -> set[str]:
+    """Days whose events are those of before, and which hold an item whose interest changed."""
+    if previous is None or filecmp.cmp(previous.assignment, assignment, shallow=False):
+        return set()
     old = [(day, path) for day, path in days if before.get(str(day)) == path.name]
-    with db:
-        moved = stage.reassigned(db, old, previous.assignment, assignment) if previous else set()
-    return [(day, path) for day, path in days if before.get(str(day)) != path.name or str(day) in moved]
+    with stage.database(memory, scratch, threads) as db:
+        return stage.reassigned(db, old, previous.assignment, assignment)
 
 
 def _known(previous: Earlier | None) -> Counted:

@@ -49,6 +49,8 @@ def database(memory: str, scratch: Path, threads: int) -> duckdb.DuckDBPyConnect
     """DuckDB as counting uses it; `memory` is its limit, beyond which it spills into `scratch`."""
     db = connect(memory_limit=memory, temp_directory=str(scratch / f"sql-{os.getpid()}"), threads=threads)
     db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
+    # the filter that a join would push down compares every item's text with the first and last known
+    db.execute("SET disabled_optimizers = 'join_filter_pushdown'")
     return db
 
 
@@ -164,58 +166,57 @@ def _listed(days: Days) -> str:
 def sort_engagements(rows: Rows) -> Rows:
     """Engagements sorted by (user, time, interest).
 
-    User keys are hashes, so a counting sort by their upper bits leaves a row or two per slot, which are then
-    put in order; quickest where a user's rows come in order of time already.
+    User keys are hashes, so a counting sort by their upper bits leaves few rows per slot, which are then put
+    in order; quickest where a user's rows come in order of time already.
     """
     out = np.empty_like(rows)
     if len(rows):
-        _sort(rows["user"], rows["time"], rows["interest"], out["user"], out["time"], out["interest"])
+        _sort(rows, rows["user"], out, out["user"], out["time"], out["interest"])
     return out
 
 
 def drop_repeated(rows: Rows) -> Rows:
     """Sorted engagements without repetitions."""
-    distinct: Rows = rows[_is_first(rows["user"], rows["time"], rows["interest"])]
-    return distinct
+    return rows.take(np.flatnonzero(_is_first(rows["user"], rows["time"], rows["interest"])))
 
 
 @njit(cache=True, nogil=True)
-def _sort(user, time, interest, to_user, to_time, to_interest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    rows = len(user)
+def _sort(rows, user, out, to_user, to_time, to_interest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     least, most = user[0], user[0]
-    for i in range(rows):
+    for i in range(len(rows)):
         least = min(least, user[i])
         most = max(most, user[i])
     shift = np.uint64(0)
-    while (most - least) >> shift > np.uint64(rows):
+    while (most - least) >> shift > np.uint64(len(rows) // 2):
         shift += np.uint64(1)
-    starts = np.zeros(int((most - least) >> shift) + 2, np.int64)
-    for i in range(rows):
-        starts[((user[i] - least) >> shift) + np.uint64(1)] += 1
-    for i in range(1, len(starts)):
-        starts[i] += starts[i - 1]
-    order = np.empty(rows, np.int64)
-    for i in range(rows):  # rows of one slot keep their order
+    ends = np.zeros(int((most - least) >> shift) + 2, np.int64)
+    for i in range(len(rows)):
+        ends[((user[i] - least) >> shift) + np.uint64(1)] += 1
+    for i in range(1, len(ends)):
+        ends[i] += ends[i - 1]
+    for i in range(len(rows)):  # rows of one slot keep their order; its start moves to its end
         slot = (user[i] - least) >> shift
-        order[starts[slot]] = i
-        starts[slot] += 1
+        out[ends[slot]] = rows[i]
+        ends[slot] += 1
     start = 0
-    for end in starts[:-1]:  # each slot's start has moved to its end
-        gap = 1
-        while gap < (end - start) // 3:
+    for end in ends[:-1]:
+        gap = 0
+        for i in range(start + 1, end):
+            if _comes_after(to_user, to_time, to_interest, i - 1, i):
+                gap = 1
+                break
+        while 0 < gap < (end - start) // 3:
             gap = 3 * gap + 1
-        while gap:  # Shell's sort: quick where a slot is in order already, safe where it holds a busy user
+        while gap:  # Shell's sort: safe where a slot holds a busy user
             for i in range(start + gap, end):
-                row, j = order[i], i
-                while j - gap >= start and _comes_after(user, time, interest, order[j - gap], row):
-                    order[j] = order[j - gap]
+                j = i
+                while j - gap >= start and _comes_after(to_user, to_time, to_interest, j - gap, j):
+                    to_user[j], to_user[j - gap] = to_user[j - gap], to_user[j]
+                    to_time[j], to_time[j - gap] = to_time[j - gap], to_time[j]
+                    to_interest[j], to_interest[j - gap] = to_interest[j - gap], to_interest[j]
                     j -= gap
-                order[j] = row
             gap //= 3
         start = end
-    for i in range(rows):
-        row = order[i]
-        to_user[i], to_time[i], to_interest[i] = user[row], time[row], interest[row]
 
 
 @njit(cache=True, nogil=True)

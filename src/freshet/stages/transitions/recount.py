@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from freshet.core.config import TransitionsConfig
 from freshet.core.ports import Executor, Progress, Resources
-from freshet.core.time import day_number
+from freshet.core.time import DAY, day_number
 from freshet.stages.transitions.affected import Affected, differing
 from freshet.stages.transitions.day_files import (
     ENGAGEMENT,
     Filed,
     Index,
     Rows,
-    days_of,
     file_day,
     files,
     load,
@@ -34,7 +33,7 @@ from freshet.stages.transitions.day_files import (
 from freshet.stages.transitions.engagements import sort_engagements
 from freshet.stages.transitions.format import Counted
 from freshet.stages.transitions.spill import Pieces, bits_for, by_part, gathered
-from freshet.stages.transitions.walk import walk
+from freshet.stages.transitions.walk import walk_by_day
 
 ROWS = 2_000_000
 """Engagements walked at once by all jobs of one machine (8 of them at most); bounds
@@ -71,7 +70,9 @@ class CutByUser:
 
     def __call__(self, job: tuple[int, Sequence[Path]]) -> Pieces:
         number, paths = job
-        rows, starts = by_part([self.affected.within(read(path)) for path in paths], self.bits)
+        affected = self.affected
+        chosen = None if affected.users is None else affected.among
+        rows, starts = by_part([read(path, chosen) for path in paths], self.bits)
         return Pieces.write(self.scratch / f"engagements-{number}", rows, starts)
 
 
@@ -89,11 +90,14 @@ class WalkPart:
 
     def __call__(self, part: int) -> tuple[Pieces, int]:
         rows = sort_engagements(gathered(self.engagements, part, ENGAGEMENT))
-        numbers, days = days_of(rows), self.days
-        emit = self.affected.again(rows, numbers) & (numbers >= days.start) & (numbers < days.stop)
-        steps = walk(rows, emit, interests=self.interests, novelty_days=self.novelty, seed=self.seed)
-        starts = np.searchsorted(days_of(steps), np.arange(days.start, days.stop + 1))
-        found = Pieces.write(self.scratch / f"transitions-{part}", [steps], starts)
+        time, days = rows["time"], self.days
+        emit = self.affected.again(rows) & (time >= days.start * DAY) & (time < days.stop * DAY)
+        steps = walk_by_day(rows, emit, interests=self.interests, novelty_days=self.novelty, seed=self.seed)
+        by_day = [
+            steps[day] if day in steps else np.empty(0, transition_type(self.interests)) for day in days
+        ]
+        starts = np.cumsum([0, *map(len, by_day)], dtype=np.int64)
+        found = Pieces.write(self.scratch / f"transitions-{part}", by_day, starts)
         return found, 0 if not len(rows) else 1 + int((np.diff(rows["user"]) != 0).sum())
 
 
@@ -113,7 +117,7 @@ class FileDay:
         old = load(self.pool, self.before, day)
         parts = [gathered(self.found, number - self.days.start, kind)] if number in self.days else []
         if old is not None:
-            again = self.affected.again(old, np.full(len(old), number))
+            again = self.affected.again(old)
             if not again.any() and not any(map(len, parts)):
                 return None
             parts.append(old[~again])

@@ -37,22 +37,39 @@ class Pieces:
             aside = path.with_name(f"{path.name}.{uuid4().hex}")
             with aside.open("wb") as file:
                 for some in rows:
-                    some.tofile(file)
+                    file.write(some.view(np.uint8).data)
             aside.replace(path)
         return cls(path, starts)
 
-    def take(self, piece: int, kind: np.dtype[np.void]) -> Rows | None:
-        """One piece; None where it is empty."""
-        start, end = self.starts[piece : piece + 2].tolist()
-        if start == end:
-            return None
-        return np.fromfile(self.path, kind, end - start, offset=start * kind.itemsize)
+    def size(self, piece: int) -> int:
+        """Rows of a piece."""
+        return int(self.starts[piece + 1] - self.starts[piece])
+
+    def read_into(self, room: Rows, piece: int) -> None:
+        """Fill as many rows as the piece has.
+
+        Raises:
+            OSError: the file is missing, or shorter than it was written.
+        """
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(int(self.starts[piece]) * room.itemsize)
+            rest = room.view(np.uint8).data
+            while rest:
+                found = file.readinto(rest)
+                if not found:
+                    raise OSError(f"{self.path} ends too early")
+                rest = rest[found:]
 
 
-def gathered(files: Iterable[Pieces], piece: int, kind: np.dtype[np.void]) -> Rows:
+def gathered(files: Sequence[Pieces], piece: int, kind: np.dtype[np.void]) -> Rows:
     """The rows of one piece in all files, in the order of the files."""
-    found = [rows for rows in (file.take(piece, kind) for file in files) if rows is not None]
-    return np.concatenate(found) if found else np.empty(0, kind)
+    sizes = [file.size(piece) for file in files]
+    rows, start = np.empty(sum(sizes), kind), 0
+    for file, size in zip(files, sizes, strict=True):  # into place: numpy joins records field by field
+        if size:
+            file.read_into(rows[start : start + size], piece)
+        start += size
+    return rows
 
 
 def bits_for(rows: int, most: int) -> int:

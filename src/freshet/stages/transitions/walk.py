@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from freshet.core.time import DAY
 from freshet.core.types import RECENT
-from freshet.stages.transitions.day_files import Rows, days_of, transition_type
+from freshet.stages.transitions.day_files import Rows, transition_type
 
 NEVER = np.int64(-(2**62))
 EVER = np.int64(2**61)
@@ -36,14 +36,20 @@ def place_in_step(user, time, interest, seed):  # type: ignore[no-untyped-def]  
 
 
 @njit(cache=True, nogil=True)
-def _walk(user, time, interest, emit, horizon, seed, last, first_day, room, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _walk(user, time, interest, emit, horizon, seed, last, first_day, starts, ends, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     out_user, out_time, out_recent, out_successor, out_known = out
-    rows = len(user)
-    # room: next free place of each day's rows in the output
+    rows, width = len(user), out_known.shape[1]
+    # (days + 1,) starts, ends: of each day's rows in the output, which has room for all that may be reported
+    for i in range(rows):
+        starts[time[i] // DAY - first_day + 1] += emit[i]
+    for day in range(1, len(starts)):
+        starts[day] += starts[day - 1]
+    ends[:] = starts
     # last: (N,) when this user last engaged each interest; history: their distinct interests, latest first
     history = np.empty(len(last), np.int16)
     length = 0
     start = 0
+    alone = np.zeros(1, np.int64)
     while start < rows:
         if start == 0 or user[start] != user[start - 1]:
             for j in range(length):
@@ -55,17 +61,19 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, room, out)
             end += 1
 
         day = now // DAY - first_day
-        first = found = room[day]
+        first = found = ends[day]
         for i in range(start, end):  # novel successors, found before the step enters the history
             if emit[i] and now - last[interest[i]] > horizon:
                 out_user[found] = user[i]
                 out_time[found] = now
                 out_successor[found] = interest[i]
-                out_recent[found] = np.int16(-1)
-                out_known[found] = np.uint8(0)
                 found += 1
-        room[day] = found
+        ends[day] = found
         if found > first:
+            for j in range(RECENT):
+                out_recent[first, j] = -1
+            for j in range(width):
+                out_known[first, j] = 0
             for j in range(length):
                 if now - last[history[j]] > horizon:
                     break  # ordered by recency: all that follow are older
@@ -77,11 +85,14 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, room, out)
                 out_known[i] = out_known[first]
 
         size = end - start
-        keys = np.empty(size, np.uint64)
-        for i in range(size):
-            keys[i] = place_in_step(user[start], now, interest[start + i], seed)
-        for i in np.argsort(keys):
-            new = interest[start + i]
+        order = alone  # most steps hold one interest
+        if size > 1:
+            keys = np.empty(size, np.uint64)
+            for i in range(size):
+                keys[i] = place_in_step(user[start], now, interest[start + i], seed)
+            order = np.argsort(keys)
+        for nth in order:
+            new = interest[start + nth]
             place = length
             if last[new] == NEVER:
                 length += 1
@@ -109,15 +120,20 @@ def walk(rows: Rows, emit: NDArray[np.bool_], *, interests: int, novelty_days: i
     Returns:
         One record (see `transition_type`) per (step, novel successor), by day, then as `rows`.
     """
+    found = walk_by_day(rows, emit, interests=interests, novelty_days=novelty_days, seed=seed)
+    return np.concatenate([np.empty(0, transition_type(interests)), *found.values()])
+
+
+def walk_by_day(
+    rows: Rows, emit: NDArray[np.bool_], *, interests: int, novelty_days: int | None, seed: int
+) -> dict[int, Rows]:
+    """As `walk`: day since 1970 -> its records, for every day from the first row's to the last's."""
+    if not emit.any():
+        return {}
     horizon = EVER if novelty_days is None else np.int64(novelty_days) * np.int64(DAY)
     out = np.empty(int(emit.sum()), transition_type(interests))
-    if not len(out):
-        return out
-    days = days_of(rows)
-    first = int(days.min())
-    starts = np.zeros(int(days.max()) - first + 2, np.int64)
-    np.cumsum(np.bincount(days[emit] - first, minlength=len(starts) - 1), out=starts[1:])
-    room = starts.copy()
+    first, last = (int(time) // DAY for time in (rows["time"].min(), rows["time"].max()))
+    starts, ends = np.zeros((2, last - first + 2), np.int64)
     _walk(
         rows["user"],
         rows["time"],
@@ -127,7 +143,9 @@ def walk(rows: Rows, emit: NDArray[np.bool_], *, interests: int, novelty_days: i
         np.uint64(seed),
         np.full(interests, NEVER),
         first,
-        room,
+        starts,
+        ends,
         tuple(out[name] for name in ("user", "time", "recent", "successor", "known")),
     )
-    return np.concatenate([out[start:end] for start, end in zip(starts.tolist(), room.tolist(), strict=True)])
+    found = zip(starts.tolist(), ends.tolist(), strict=True)
+    return {day: out[start:end] for day, (start, end) in zip(range(first, last + 1), found, strict=False)}
