@@ -116,5 +116,5 @@ def quick_commands() -> None:
 
     from freshet.cli import app
 
-    if isinstance(app.app, typer.Typer):
-        app.app = typer.main.get_command(app.app)  # type: ignore[assignment]  # it is called in the same way
+    built = typer.main.get_command(app.command_line())
+    app.command_line = lambda _=(): built  # type: ignore[assignment,return-value]  # it is called in the same way

@@ -48,7 +48,7 @@ def main() -> None:
     options = parse(made, rounds=1, seconds=0.3, swaps=2, requests=300)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "shop"
-        if options.workspace is None:
+        if options.workspace is None or options.quick:
             simulated(root, planner="counts")
             published(root)
         else:

@@ -175,4 +175,4 @@ def test_the_image_is_made_from_a_wheel_and_its_extras_exist() -> None:
     for name in " ".join(copied).split():
         assert (ROOT / name).exists(), name
         assert f"!{name}" in kept, f".dockerignore leaves {name} out"
-    assert app.app_of([]).registered_commands
+    assert app.command_line().registered_commands

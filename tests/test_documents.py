@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 from typer.main import get_command
 
-from freshet.cli.app import app
+from freshet.cli.app import command_line
 from freshet.core.config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -114,7 +114,7 @@ def test_files_and_modules_that_a_text_names_exist() -> None:
 
 
 def test_commands_and_options_that_a_page_shows_exist() -> None:
-    options = _options(get_command(app), "freshet")
+    options = _options(get_command(command_line()), "freshet")
     shown = 0
     for path in DOCUMENTS:
         lines = re.findall(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from freshet.cli.app import app
+from freshet.cli.app import command_line
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,7 +17,7 @@ def test_it_can_be_read_in_a_few_minutes() -> None:
 
 
 def test_its_commands_exist() -> None:
-    commands = {command.name for command in app.registered_commands}
+    commands = {command.name for command in command_line().registered_commands}
     used = re.findall(r"^freshet (\w+)", TEXT, re.MULTILINE)
     assert used
     assert set(used) <= commands

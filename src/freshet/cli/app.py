@@ -67,6 +67,13 @@ def common(
         context.obj.command = context.invoked_subcommand or ""
 
 
+def command_line(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The commands that a call may mean, and the options before them; all commands for none."""
+    app = app_of(arguments)
+    app.callback()(common)
+    return app
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -83,9 +90,9 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     try:
         with guarded():
-            app = app_of(arguments)
-            app.callback()(common)
-            code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
+            code = command_line(arguments)(
+                list(arguments), prog_name="freshet", standalone_mode=False, obj=call
+            )
     except FreshetError as error:
         return _fail(call, as_json, error.message, error.hint, error.exit_code, error)
     except _UsageError as error:
