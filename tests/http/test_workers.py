@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -17,6 +19,7 @@ import pytest
 
 from freshet.core.errors import ConfigError
 from freshet.http.listening import bind, reserve
+from freshet.http.worker_folder import WorkerFolder, release_of
 from freshet.storage.workspace import Workspace
 from tests.http.running import PATIENCE, Running, running
 
@@ -44,10 +47,18 @@ def answer(server: Running, **query: object) -> dict[str, object]:
     return found
 
 
+def children_of(parents: list[psutil.Process], word: str) -> list[psutil.Process]:
+    """Those that run, and were started with a word."""
+    found = []
+    for child in (child for parent in parents for child in parent.children()):
+        with suppress(psutil.Error):  # it has ended
+            found += [child] if word in child.cmdline() else []
+    return found
+
+
 def workers_of(server: Running) -> list[psutil.Process]:
     """Its workers that run."""
-    found = psutil.Process(server.process.pid).children()
-    return [one for one in found if "--as-worker" in one.cmdline()]
+    return children_of([psutil.Process(server.process.pid)], "--as-worker")
 
 
 def who_answers(server: Running) -> set[object]:
@@ -108,12 +119,7 @@ def test_they_have_one_dashboard_which_the_next_starts_when_it_is_gone(two: Runn
         return anew(two, "GET", "/dashboard/").status_code
 
     def dashboards() -> list[psutil.Process]:
-        return [
-            child
-            for worker in workers_of(two)
-            for child in worker.children()
-            if "dashboard_process" in " ".join(child.cmdline())
-        ]
+        return children_of(workers_of(two), "freshet.dashboard.dashboard_process")
 
     soon(lambda: page() == 200)
     assert [page() for _ in range(12)] == [200] * 12
@@ -121,6 +127,11 @@ def test_they_have_one_dashboard_which_the_next_starts_when_it_is_gone(two: Runn
     one.kill()
     soon(lambda: page() == 200)
     assert len(dashboards()) == 1
+    with httpx.Client(base_url=two.url, timeout=PATIENCE) as client:  # always the same worker
+        for _ in range(2):  # whoever of them started it
+            [one] = dashboards()
+            one.kill()
+            soon(lambda: client.get("/dashboard/").status_code == 200)
 
 
 def test_one_that_dies_is_replaced_while_the_others_answer(copy: Path) -> None:
@@ -141,6 +152,20 @@ def test_one_that_dies_is_replaced_while_the_others_answer(copy: Path) -> None:
     assert {line.get("worker") for line in server.lines() if line["event"] == "request"} == {0, 1}
 
 
+def test_a_signal_that_every_process_gets_is_one(copy: Path) -> None:
+    """A service manager tells all processes of a service; the parent passes on what it is told, too."""
+    with running(copy, "--workers", "2") as server:
+        soon(lambda: len(who_answers(server)) == 2)
+        for one in (*workers_of(server), server.process):
+            one.send_signal(signal.SIGTERM)
+        drained = set()
+        with suppress(httpx.HTTPError):  # until the port is closed
+            while server.process.poll() is None:
+                drained.add(anew(server, "GET", "/readyz").status_code)
+        assert 503 in drained  # a balancer could see it
+        assert server.process.wait(PATIENCE) == 0
+
+
 def test_they_end_with_the_process_that_started_them(copy: Path) -> None:
     with running(copy, "--workers", "2") as server:
         workers = workers_of(server)
@@ -153,7 +178,19 @@ def test_they_end_with_the_process_that_started_them(copy: Path) -> None:
 def test_what_keeps_one_from_starting_ends_all(tmp_path: Path) -> None:
     (tmp_path / "freshet.toml").write_text("")
     found = subprocess.run(
-        [sys.executable, "-m", "freshet", "serve", "-w", str(tmp_path), "--port", "0", "--workers", "2"],
+        [
+            sys.executable,
+            "-m",
+            "freshet",
+            "serve",
+            "-w",
+            str(tmp_path),
+            "--port",
+            "0",
+            "--workers",
+            "2",
+            "--json",
+        ],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -162,7 +199,24 @@ def test_what_keeps_one_from_starting_ends_all(tmp_path: Path) -> None:
     )
     assert found.returncode > 0
     assert found.stderr.count("no release is published yet") == 1
-    assert found.stdout == ""
+    assert json.loads(found.stdout)["error"]["exit_code"] == found.returncode
+
+
+def test_what_was_told_last_is_done_last(tmp_path: Path) -> None:
+    mine, other = WorkerFolder(tmp_path, 0), WorkerFolder(tmp_path, 1)
+    assert mine.new_pin() is None
+    other.pin(1)
+    told = mine.new_pin()
+    assert told == "1"
+    other.pin(None)  # while this one opens release 1
+    mine.pin_done(told)
+    assert mine.new_pin() == ""
+    assert release_of("") is None
+    mine.pin_done("")
+    assert (mine.new_pin(), other.new_pin()) == (None, None)
+    other.pin(2)
+    mine.pin(1)  # both at once: the file holds one of them, and whoever serves another is told
+    assert [one.new_pin() for one in (mine, other)] == [None, "1"]
 
 
 def test_a_port_is_shared_by_one_servers_workers_only() -> None:

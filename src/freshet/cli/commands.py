@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 import typer
@@ -138,7 +139,8 @@ def app_of(arguments: Sequence[str]) -> typer.Typer:
     To import and take apart fifty functions takes as long as many a command. So a call that begins with the
     name of a command gets an app that knows no other.
     """
-    asked = next((one for one in arguments if not one.startswith("-")), "")
+    before = list(takewhile(lambda one: one.startswith("-"), arguments))
+    asked = "" if "--help" in before else next(iter(arguments[len(before) :]), "")
     app = typer.Typer(
         name="freshet",
         no_args_is_help=True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freshet.cli.json_documents import document
-from freshet.cli.options import HERE, AsJson, Here, answer
+from freshet.cli.options import HERE, AsJson, Call, Here, answer
 from freshet.core.errors import MissingExtra
 from freshet.core.escaping import json_text, visible
 
@@ -31,6 +33,7 @@ class Scope(StrEnum):
 
 
 def serve(
+    context: typer.Context,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 = any that is free.")] = 8000,
     host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
     no_auth: Annotated[
@@ -68,7 +71,9 @@ def serve(
     check_open(keyring, host)
     place = _Place(workspace, host, port, prefix, no_auth)
     if workers > 1 and not as_worker:
-        _serve_together(place, config, workers, as_json)
+        call = context.obj
+        debug = ["--debug"] if isinstance(call, Call) and call.debug else []
+        _serve_together(place, config, workers, as_json, debug)
     else:
         _serve_alone(place, config, keyring, as_json, as_worker)
 
@@ -119,7 +124,7 @@ def _serve_alone(place: _Place, config: Config, keyring: Keyring, as_json: bool,
             recommender,
             config.http,
             listener,
-            lambda: _announce(found, as_json or as_worker),
+            lambda: _announce(found, as_json or as_worker, last=as_worker),
             keyring,
             place.host,
             place.prefix,
@@ -133,14 +138,17 @@ def _serve_alone(place: _Place, config: Config, keyring: Keyring, as_json: bool,
         )
 
 
-def _serve_together(place: _Place, config: Config, count: int, as_json: bool) -> None:
+def _serve_together(place: _Place, config: Config, count: int, as_json: bool, debug: Sequence[str]) -> None:
     """Answer requests in several processes, which this one starts and watches."""
     from freshet.http.companion import secret_of
     from freshet.http.listening import reserve
     from freshet.http.workers import Workers
 
     options = ["--host", place.host, "--root-path", place.prefix, *(["--no-auth"] if place.no_auth else [])]
-    command = [sys.executable, "-m", "freshet", "serve", "-w", str(place.workspace.absolute()), *options]
+    options += ["--json"] if as_json else []
+    root = str(place.workspace.absolute())
+    # nothing is imported from where the server was started
+    command = [sys.executable, "-P", "-m", "freshet", *debug, "serve", "-w", root, *options, "--as-worker"]
 
     def announce(line: str) -> None:
         found = {key: value for key, value in json.loads(line).items() if key in ("url", "release", "keys")}
@@ -148,13 +156,19 @@ def _serve_together(place: _Place, config: Config, count: int, as_json: bool) ->
 
     with reserve(place.host, place.port) as reserved:
         port, secret = reserved.getsockname()[1], secret_of(config.dashboard)
-        code = Workers([*command, "--as-worker"], count, port, secret).run(announce)
+        workers = Workers(command, count, port, secret)
+        code = workers.run(announce)
     if code:
+        sys.stdout.write(workers.said)
         raise typer.Exit(code)
 
 
-def _announce(found: dict[str, Any], as_json: bool) -> None:
-    """Say that requests are answered now; one line, since it is not the end of the command."""
+def _announce(found: dict[str, Any], as_json: bool, *, last: bool = False) -> None:
+    """Say that requests are answered now; one line, since it is not the end of the command.
+
+    Args:
+        last: nobody reads on: what a library may print later goes to stderr.
+    """
     if as_json:
         sys.stdout.write(json_text(document("serve", found), None) + "\n")
     else:
@@ -166,6 +180,8 @@ def _announce(found: dict[str, Any], as_json: bool) -> None:
             )
         )
     sys.stdout.flush()
+    if last:
+        os.dup2(2, 1)
 
 
 def add_key(

@@ -50,7 +50,7 @@ def commanded(root: Path, command: str, *arguments: str, by: str, reason: str) -
     options = [f"--by={by}", f"--reason={reason}", "--wait", WAIT, "--json", "-w", str(root)]
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "freshet", command, *options, "--", *arguments],
+            [sys.executable, "-P", "-m", "freshet", command, *options, "--", *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

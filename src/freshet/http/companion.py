@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from freshet.core.errors import ConfigError
 from freshet.http import bodies
 from freshet.http.addresses import is_loopback
 from freshet.http.problems import Refusal
+from freshet.http.prometheus import own_environment
 from freshet.http.relaying import head_of, relay
 
 MOUNT = "/dashboard"
@@ -140,10 +142,10 @@ class Companion:
     def __init__(
         self, root: Path, no_auth: bool, open_scope: str, secret: str, shared: Path | None = None
     ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="freshet-dashboard-")  # of this user alone
-        socket = shared or Path(self._folder.name) / "socket"
+        self._folder = None if shared else tempfile.TemporaryDirectory(prefix="freshet-dashboard-")
+        socket = shared or Path(self._folder.name if self._folder else "") / "socket"
         self._socket = str(socket)
-        self._turn = os.open(socket.with_name("dashboard.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        self._lock = socket.with_name("dashboard.lock")
         self.settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
@@ -174,6 +176,8 @@ class Companion:
         async def relayed(_: Scope, receive: Receive, send: Send) -> None:
             self._under_way += 1
             self._asked += 1
+            with suppress(FileNotFoundError):
+                os.utime(self._lock)  # whoever started the process sees that it is of use to others
             try:
                 await relay(self._socket, head + body, receive, send)
             finally:
@@ -188,8 +192,8 @@ class Companion:
             return
         self._ended = True
         self._stop()
-        os.close(self._turn)
-        self._folder.cleanup()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _stop(self) -> None:
         process, self._process, self._ready = self._process, None, False
@@ -200,12 +204,16 @@ class Companion:
                 process.stdin.close()
         process.kill()  # it only reads: what it changes, other processes do for it
         process.wait()
-        fcntl.flock(self._turn, fcntl.LOCK_UN)
 
     def _rest(self, asked: int) -> None:
-        """End the process if nobody has asked since."""
-        if asked == self._asked and not self._under_way:
+        """End the process if nobody has asked since, here or at another worker."""
+        if asked != self._asked or self._under_way or self._process is None:
+            return
+        quiet = time.time() - self._lock.stat().st_mtime
+        if quiet >= IDLE - 1:
             self._stop()
+        else:
+            asyncio.get_running_loop().call_later(IDLE - quiet, self._rest, asked)
 
     async def _started(self) -> bool:
         """Start the process if it doesn't run; whether it answers.
@@ -222,10 +230,14 @@ class Companion:
                 self._stop()
                 if failed:
                     raise _broken()
-                if self._is_its_turn():
-                    with suppress(FileNotFoundError):
-                        Path(self._socket).unlink()
-                    self._process, self._begun = await asyncio.to_thread(_launched, self.settings), clock()
+                if (lock := self._turn()) is not None:
+                    try:
+                        with suppress(FileNotFoundError):
+                            Path(self._socket).unlink()
+                        launched = await asyncio.to_thread(_launched, self.settings, lock)
+                        self._process, self._begun = launched, clock()
+                    finally:
+                        os.close(lock)
         end = clock() + PATIENCE
         while not self._ready:
             with suppress(OSError):
@@ -243,13 +255,15 @@ class Companion:
             await asyncio.sleep(POLL)
         return self._ready
 
-    def _is_its_turn(self) -> bool:
-        """Whether the process is this one's to start: no other that shares the socket has started it."""
+    def _turn(self) -> int | None:
+        """A lock that the process is to hold as long as it lives; None where one holds it already."""
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            fcntl.flock(self._turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
-        return True
+            os.close(lock)
+            return None
+        return lock
 
 
 def _starting(method: str) -> Response:
@@ -261,11 +275,13 @@ def _broken() -> Refusal:
     return Refusal(503, "no_dashboard", "the dashboard did not start", "the server's log says why")
 
 
-def _launched(settings: DashboardSettings) -> subprocess.Popen[bytes]:
+def _launched(settings: DashboardSettings, lock: int) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", MODULE],
+        [sys.executable, "-P", "-m", MODULE],  # nothing is imported from where the server was started
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        env=own_environment(),
+        pass_fds=[lock],
         start_new_session=True,  # which it lowers: Linux shares processors between sessions first
     )
     if process.stdin is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from time import perf_counter, time
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from freshet.http.group_commit import GroupCommit
 from freshet.http.problems import Refusal
 from freshet.http.schemas import EventRequest, ExploreRequest, SwitchRequest
 from freshet.http.service import Service
+from freshet.storage.releases import Release
 
 BREATH = 0.002
 """Seconds of a batch that are answered in one go, before others get their turn."""
@@ -51,6 +53,7 @@ class Endpoints:
         self._limits = service.limits
         self._state = service.state
         self._workers = service.workers
+        self._switching = threading.Lock()
         self._commits = commits
 
     async def explore(self, query: ExploreRequest) -> Response:
@@ -128,27 +131,30 @@ class Endpoints:
     async def metrics(self) -> Response:
         """Measures in Prometheus' text format."""
         await asyncio.to_thread(self.measure)
-        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        text = await asyncio.to_thread(self._metrics.text)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     def measure(self) -> None:
         """Set the gauges to what they are now."""
         self._metrics.set_gauges(self._gauges())
 
     def _switch(self, release: int | None) -> None:
-        self._recommender.switch(release)
-        if self._workers is not None:  # the others follow within a moment
-            self._workers.pin(release)
-            self._workers.pin_done()
+        with self._switching:  # what is told last is what is served
+            self._recommender.switch(release)
+            if self._workers is not None:  # the others follow within a moment
+                self._workers.pin(release)
 
     def _gauges(self) -> dict[str, float]:
         """Values of the gauges, by name."""
-        listed = self._recommender.releases()
-        serving = [release for release in listed if release["serving"]]
-        known = [AsOf.parse(release["as_of"]).moment.timestamp() for release in serving]
+        try:
+            serving: Release | None = self._recommender.release
+        except NotServing:
+            serving = None
+        age = 0.0 if serving is None else time() - AsOf.parse(serving.as_of).moment.timestamp()
         return {
-            "release": serving[0]["number"] if serving else 0,
-            "table_age_seconds": time() - known[0] if known else 0,
-            "releases_open": sum(release["open"] for release in listed),
+            "release": 0 if serving is None else serving.number,
+            "table_age_seconds": age,
+            "releases_open": self._recommender.releases_open,
             "events_waiting": self._commits.waiting,
             "impressions_waiting": self._recommender.buffered,
             "impressions_lost": self._recommender.dropped,

@@ -19,7 +19,7 @@ import orjson
 from freshet.core.config import load
 from freshet.core.errors import ConfigError, StateError
 from freshet.core.masking import masked
-from freshet.http.prometheus import Level, Metrics
+from freshet.http.prometheus import Level, Metrics, own_environment
 
 FIRST = 20.0
 """Seconds before the first look at most: a server that starts has other things to do."""
@@ -64,6 +64,7 @@ class LevelWatch:
         measure = [] if self._measures else ["--no-measure"]
         command = [
             sys.executable,
+            "-P",  # nothing is imported from where the server was started
             "-m",
             "freshet",
             "alerts",
@@ -78,6 +79,7 @@ class LevelWatch:
                 return
             self._process = process = subprocess.Popen(
                 command,
+                env=own_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -79,10 +79,12 @@ class Metrics:
 
     Args:
         watches: this process looks at the service levels.
+        shared: the folder of all workers' measures, which `SHARED` named when the process began; '' = it is
+            alone.
     """
 
-    def __init__(self, *, watches: bool = True) -> None:
-        self._shared = os.environ.get(SHARED, "")
+    def __init__(self, *, watches: bool = True, shared: str = "") -> None:
+        self._shared = shared
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a series per series that says when it began
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -225,6 +227,11 @@ class Metrics:
             gauge.clear()
         for label, value in values.items():
             gauge.labels(label).set(value)
+
+
+def own_environment() -> dict[str, str]:
+    """The environment for what a worker starts, which measures nothing of the server."""
+    return {name: value for name, value in os.environ.items() if name != SHARED}
 
 
 def _over_workers(name: str) -> Literal["livesum", "sum", "livemax"]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -30,7 +33,7 @@ from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
 from freshet.http.request_traces import RequestTraces
 from freshet.http.service import ServerState, Service
-from freshet.http.worker_folder import WorkerFolder
+from freshet.http.worker_folder import WorkerFolder, release_of
 from freshet.serving.messages import Query
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ SWITCH = 0.0005
 """Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""
 YOUNG = 20_000
 """New objects between two collections: an answer makes a hundred, none of them in circles."""
+ECHO = 1.0
+"""Seconds within which a worker is told the same twice."""
 GRACE = 10
 """Seconds that requests under way get to end."""
 
@@ -52,7 +57,11 @@ def warm_up(recommender: Recommender) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Announces when it listens; on SIGTERM `/readyz` turns to not ready first, then it stops."""
+    """Announces when it listens; on SIGTERM `/readyz` turns to not ready first, then it stops.
+
+    Args:
+        echo: seconds within which a second SIGTERM is the first one, told by somebody else.
+    """
 
     def __init__(
         self,
@@ -61,8 +70,10 @@ class _Server(uvicorn.Server):
         drain: float,
         announce: Callable[[], None],
         end: Callable[[], None],
+        echo: float = 0.0,
     ) -> None:
         super().__init__(config)
+        self._echo, self._told = echo, -math.inf
         self._end = end  # of what never ends by itself
         self._state = state
         self._drain = drain
@@ -84,6 +95,9 @@ class _Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
+        before, self._told = self._told, time.monotonic()
+        if sig == signal.SIGTERM and self._told - before < self._echo:
+            return  # the same one: a service manager tells every process, and the parent passes it on
         if sig == signal.SIGINT or self._state.draining or self._loop is None:
             self.force_exit = self.should_exit
             self.should_exit = True
@@ -130,7 +144,12 @@ def serve(
     log = JsonLog(log_to)
     if workers is not None:
         log = JsonLog(log_to, {"worker": workers.number}, workers.in_turn)
-    metrics = Metrics(watches=workers is None or workers.is_first)
+    shared = "" if workers is None else str(workers.path)
+    metrics = Metrics(watches=workers is None or workers.is_first, shared=shared)
+    if workers is not None and (told := workers.new_pin()) is not None:  # it takes the place of another
+        with suppress(FreshetError):  # told again by the upkeep
+            recommender.switch(release_of(told))
+            workers.pin_done(told)
     logger = logging.getLogger("uvicorn.error")
     logger.handlers, logger.propagate = [log], False
     logger.setLevel(logging.WARNING)
@@ -171,7 +190,8 @@ def serve(
         )
         sys.setswitchinterval(SWITCH)
         end = companion.end if companion else lambda: None
-        _Server(config, service.state, limits.drain_seconds, announce, end).run([listener])
+        echo = 0.0 if workers is None else ECHO
+        _Server(config, service.state, limits.drain_seconds, announce, end, echo).run([listener])
     finally:
         if companion is not None:
             companion.end()

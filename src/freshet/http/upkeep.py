@@ -12,6 +12,7 @@ from freshet.http.group_commit import GroupCommit
 from freshet.http.level_watch import FIRST, LevelWatch
 from freshet.http.service import Service
 from freshet.http.stream_intake import StreamIntake
+from freshet.http.worker_folder import release_of
 
 FLUSH, FOLLOW, RELOAD, KEYS, WRITE, MEASURE = 0.5, 0.2, 0.1, 1.0, 0.2, 1.0
 """Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs, and
@@ -124,23 +125,28 @@ class Upkeep:
             seconds = watch.seconds()
 
     def _reload(self) -> None:
-        before = self._recommender.current
-        changed = self._follow_pin()
-        if self._recommender.reload() or changed:
-            now = self._recommender.current
-            if now == before:
-                self._log.add("info", "reloaded", {"release": now})  # settings or experiments
-            else:
+        before, changed = self._recommender.current, False
+        try:
+            changed = self._follow_pin()
+        finally:  # what can't be followed holds up nothing else
+            changed |= self._recommender.reload()
+        if not changed:
+            return
+        now = self._recommender.current
+        if now == before:
+            self._log.add("info", "reloaded", {"release": now})  # settings or experiments
+        else:
+            if self._workers is None or self._workers.is_first:  # a change of the server, not of each worker
                 self._metrics.swaps.inc()
-                self._log.add("info", "swapped", {"before": before, "release": now})
+            self._log.add("info", "swapped", {"before": before, "release": now})
 
     def _follow_pin(self) -> bool:
         """Serve the release that another worker was told to serve; whether there was one."""
         told = None if self._workers is None else self._workers.new_pin()
         if self._workers is None or told is None:
             return False
-        self._recommender.switch(told[0])
-        self._workers.pin_done()
+        self._recommender.switch(release_of(told))
+        self._workers.pin_done(told)
         return True
 
     def _write_log(self) -> None:

@@ -39,17 +39,19 @@ class WorkerFolder:
         return self.path / "dashboard"
 
     def pin(self, release: int | None) -> None:
-        """Tell all workers to serve a release; None = to follow `CURRENT` again."""
-        write_text(self._pinned, "" if release is None else str(release))
+        """Tell all workers to serve a release, as this one does; None = to follow `CURRENT` again."""
+        text = "" if release is None else str(release)
+        write_text(self._pinned, text)
+        self._done = text
 
-    def new_pin(self) -> tuple[int | None] | None:
-        """(what was told last,), None where this worker has done it; told again until `pin_done`."""
+    def new_pin(self) -> str | None:
+        """What was told last, as `release_of` reads it; None where this worker has done it."""
         text = self._told()
-        return None if text == self._done else (int(text) if text else None,)
+        return None if text == self._done else text
 
-    def pin_done(self) -> None:
-        """What was told last is done."""
-        self._done = self._told()
+    def pin_done(self, told: str) -> None:
+        """What `new_pin` said is done."""
+        self._done = told
 
     def note_running(self, running: int, wanted: int) -> None:
         """Of the workers that there should be, so many run."""
@@ -77,3 +79,8 @@ class WorkerFolder:
             return self._pinned.read_text(encoding="utf-8")
         except FileNotFoundError:
             return ""
+
+
+def release_of(told: str) -> int | None:
+    """The release that was told; None = `CURRENT` is followed."""
+    return int(told) if told else None

@@ -116,8 +116,10 @@ def _is_overdue(found: Outlook, schedule: ScheduleConfig, done: Sequence[Attempt
     missed = found.job.cron.until(now - LATE)
     if missed is not None and schedule.missed == "run" and not since(done, found.job.counted, missed):
         could = min(could, missed)  # a newer time that came since does not end it
-    could = free_since(done, could, now)
-    could = blackout_until(schedule.windows, schedule.zone, could) or could
+    before = None
+    while could != before and could < now:  # a run may last beyond a blackout, and the other way around
+        before, could = could, free_since(done, could, now)
+        could = blackout_until(schedule.windows, schedule.zone, could) or could
     return now - could > LATE
 
 

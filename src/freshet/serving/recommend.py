@@ -33,6 +33,7 @@ from freshet.serving.release_pool import ReleasePool
 from freshet.serving.request_rules import Ineligible
 from freshet.serving.user_context import UserContext, context_of_list
 from freshet.stages.counts import NOBODY
+from freshet.storage.releases import Release
 from freshet.storage.user_ids import NOBODY as NOBODY_KNOWN
 from freshet.storage.user_ids import People
 
@@ -87,6 +88,16 @@ class Recommender:
     def current(self) -> int:
         """Number of the release that answers."""
         return self._releases.current.release.number
+
+    @property
+    def release(self) -> Release:
+        """The release that answers; raises NotServing where there is none."""
+        return self._releases.current.release
+
+    @property
+    def releases_open(self) -> int:
+        """How many are in memory."""
+        return len({one.release.number for one in self._releases.open()})
 
     def recommend(self, query: Query) -> Answer:
         """Which interests, and which items of them, to show now; all out of one release.

@@ -78,9 +78,12 @@ def test_new_items_are_embedded_by_their_vectors() -> None:
     assert np.abs(made).max() > np.abs(learned).mean()
 
 
-def test_a_training_repeats_itself() -> None:
-    job = replace(twins(300), epochs=2.0)
-    one, other = (TorchRankingTrainer(SMALL).train(job)[0] for _ in range(2))
+@pytest.mark.parametrize("unlearned", [0.0, 0.5])
+@pytest.mark.parametrize("seed", [0, -1])
+def test_a_training_repeats_itself_whatever_was_drawn_before(unlearned: float, seed: int) -> None:
+    job = replace(twins(300), epochs=2.0, seed=seed)
+    trainer = TorchRankingTrainer(replace(SMALL, unlearned=unlearned))
+    one, _, other = trainer.train(job)[0], torch.rand(7), trainer.train(job)[0]
     for a, b in zip(astuple(one.sequence), astuple(other.sequence), strict=True):
         np.testing.assert_array_equal(a, b)
 

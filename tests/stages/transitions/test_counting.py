@@ -393,6 +393,20 @@ def test_a_damaged_day_file_is_named(tmp_path: Path) -> None:
         TransitionLog(made, tmp_path / "pool", INTERESTS).between(*EVER)
 
 
+@pytest.mark.parametrize("users", [[1, None], ["1", "2"], [-1, 2]])
+def test_a_day_file_whose_users_are_no_numbers_is_damaged(tmp_path: Path, users: list[object]) -> None:
+    run(tmp_path, "a", {("ann", 0, 0), ("ann", DAY, 1)}, TransitionsConfig(), None)
+    (path,) = (tmp_path / "pool" / "engagements").rglob("*.parquet")
+    table = pq.read_table(path)
+    wrong = table.set_column(
+        table.schema.get_field_index("user_key"), "user_key", pa.array(users[: len(table)])
+    )
+    pq.write_table(wrong, path)
+    for chosen in (None, lambda keys: np.arange(len(keys))):
+        with pytest.raises(ArtifactError, match="user_key"):
+            pool.read(path, chosen)
+
+
 @pytest.mark.slow
 def test_a_question_larger_than_memory_goes_to_disk(tmp_path: Path) -> None:
     users = 250_000

@@ -159,6 +159,12 @@ class Network(nn.Module):
         kept = torch.from_numpy(words.view(np.uint8)[:count]) >= dropped
         return stream * (kept.view(stream.shape) * (256 / (256 - dropped)))
 
+    def spared(self, share: float, count: int) -> Tensor:
+        """(count, 1) which of so many things are kept in training; all where nothing is drawn."""
+        if self._random is None:
+            return torch.ones(count, 1, dtype=torch.bool)
+        return torch.from_numpy(self._random.random((count, 1), np.float32)) >= share
+
     def frozen(self) -> SequenceWeights:
         """The weights as arrays."""
 

@@ -52,7 +52,7 @@ class Training:
         self._random = torch.Generator().manual_seed(job.seed)
         with torch.random.fork_rng(devices=[]):  # the process's own random numbers stay as they were
             torch.manual_seed(job.seed)
-            self.network = Network(rows.shape(recipe), job.vectors, np.random.default_rng(job.seed))
+            self.network = Network(rows.shape(recipe), job.vectors, np.random.default_rng(job.seed % 2**64))
         self.average = copy.deepcopy(self.network).eval()
         self.best = self.average
         self._weights, self._averages = _weights(self.network), _weights(self.average)

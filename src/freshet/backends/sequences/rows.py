@@ -113,7 +113,7 @@ class ItemRows:
         """(V, d) embeddings; in training some items do without what was learned of them."""
         if not (network.training and self.unlearned):
             return network.embedding()
-        kept = torch.rand(len(network.learned), 1) >= self.unlearned
+        kept = network.spared(self.unlearned, len(network.learned))
         return network.learned * kept + network.vectors @ network.project
 
 

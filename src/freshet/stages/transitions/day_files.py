@@ -101,7 +101,10 @@ def read(path: Path, chosen: Callable[[NDArray[np.uint64]], NDArray[np.int64]] |
     """
     table = read_columns(path)
     try:
-        return _rows(table if chosen is None else table.take(chosen(table["user_key"].to_numpy())))
+        users = table["user_key"].to_numpy()
+        if users.dtype != np.uint64:  # compiled code would look for what is no number for ever
+            raise ValueError("user_key holds no keys of users")
+        return _rows(table if chosen is None else table.take(chosen(users)))
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise ArtifactError(f"{path} is damaged: {error}", hint=_AGAIN) from None
 

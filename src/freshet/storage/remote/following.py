@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -70,14 +71,17 @@ class Follower:
         if current is None:
             self.pointer.unlink(missing_ok=True)
         else:
-            aside = self.pointer.with_name("next")
-            self._bucket.blobs.fetch([(current, aside)])
-            number = Releases(self._bucket.checkout.root, aside).pointer()
-            if number is not None:
-                release = Releases(self._bucket.checkout.root).get(number)
-                parts_of(self._store, release)
-                missing_of(self._store, release)  # it is served without these, if need be
-            aside.replace(self.pointer)
+            aside = self.pointer.with_name(f"next-{os.getpid()}")  # several processes may follow
+            try:
+                self._bucket.blobs.fetch([(current, aside)])
+                number = Releases(self._bucket.checkout.root, aside).pointer()
+                if number is not None:
+                    release = Releases(self._bucket.checkout.root).get(number)
+                    parts_of(self._store, release)
+                    missing_of(self._store, release)  # it is served without these, if need be
+                aside.replace(self.pointer)
+            finally:
+                aside.unlink(missing_ok=True)
         self._seen = found.tag
 
     def _follow(self) -> None:

@@ -134,7 +134,7 @@ def attend_rows(query, keys, values, first, spans, scale, skip, out, low, high):
             for d in range(size * SIDE, (size + 7) // 8 * 8 * SIDE):
                 laid[u8(head * most * SIDE + d)] = f4(0)
         own = first[row + 1] - first[row]
-        for step in range(own - 1 if skip else 0, own):
+        for step in range(max(own - 1, 0) if skip else 0, own):
             seen = size - own + step + 1
             filled = (seen + SIDE - 1) // SIDE
             token = u8(first[row] + step)

@@ -43,7 +43,9 @@ def readings(
     starts = np.cumsum(lengths) - lengths
     own = lengths - np.repeat(shared, sizes)
     most = own + branches  # of a row; continuations have a token or two
-    batches = cut(most, max(-(-int(most.sum()) // max(reader.budget, kept)), -(-len(rows) // ROWS)))
+    # what the search holds of a row grows with its continuations
+    together = min(ROWS, max(1, 4 * reader.budget // max(1, branches)))
+    batches = cut(most, max(-(-int(most.sum()) // max(reader.budget, kept)), -(-len(rows) // together)))
     largest = max(int(most[a:b].sum()) for a, b in batches)
     arena, usage = Arena(int(shared.sum()) + largest), Usage()
     some = np.flatnonzero(shared)

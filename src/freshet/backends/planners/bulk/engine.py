@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk import search
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
 
 LONG = 16
 """Tokens of the long prompt of a first try, about."""
+
+_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    NumbaError,
+)
+"""Of a first try with layers that need something else."""
 
 AGREES = 1e-3
 """Logits of a shared and a plain pass may differ so much, relative to their spread."""
@@ -148,7 +160,7 @@ def _disagreement(shared: SharedReader, plain: PlainReader) -> str:
                 for reading in shared.readings(prompts, portion, 1)
             ]
         expected, _ = plain.logits([*prompts, *(a + b for a, b in zip(prompts, ends, strict=True))])
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except _FAILURES as error:
         return f"a first try failed ({type(error).__name__}: {str(error).splitlines()[0][:100]})"
     bound = AGREES * max(1.0, float(expected.std()))
     for first, second, rows in read:
