@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +23,10 @@ from freshet.core.escaping import json_text, visible
 if TYPE_CHECKING:
     from freshet.core.config import Config
     from freshet.http.api_keys import Key, Keyring
+
+
+SERVING = ("fastapi", "httptools", "prometheus_client", "uvicorn", "uvloop")
+"""Libraries that the extra `serve` brings."""
 
 
 class Scope(StrEnum):
@@ -60,6 +65,9 @@ def serve(
         from freshet.http.api_docs import checked_prefix
         from freshet.http.api_keys import Keyring
         from freshet.http.listening import check_open
+
+        for library in SERVING:  # another package may have brought some of them
+            import_module(library)
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"`freshet serve` needs {error.name}", hint="pip install 'freshet[serve]'"
