@@ -10,13 +10,15 @@ from freshet.core.time import DAY
 from freshet.core.types import AsOf, BoolArray, Transitions
 from freshet.stages import counts, live
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.live.calibration import by_time, running
+from freshet.stages.live.calibration import by_time
 from freshet.stages.transitions import TransitionLog
 
 LIVE_HALF_LIVES = tuple(2.0 ** (power / 2) for power in range(-8, 5))
 """Half-lives of popularity that are tried, in windows: 1/16 to 4."""
 FORGOTTEN = 20
 """Half-lives after which a transition no longer counts."""
+BLOCK = 256
+"""Transitions whose lifts are in memory at a time."""
 
 
 def with_live(
@@ -34,12 +36,17 @@ def with_live(
         timed: everybody's transitions with their times, from the overlay's own moment on, in any order.
         queries: (n,) the transitions that are scored, with their times.
     """
-    order = np.argsort(queries["time"], kind="stable")
+    order, timed = np.argsort(queries["time"], kind="stable"), by_time(timed)
     bonus = np.empty(logp.shape)
-    now = running(overlay, by_time(timed), queries[order])
-    for row, query, ready in zip(order.tolist(), queries[order].tolist(), now, strict=True):
-        time, _, last, _ = query
-        bonus[row] = ready.bonus(last, time)
+    done, lifts = 0, np.empty((BLOCK, len(overlay.weights), logp.shape[1]))
+    for start in range(0, len(order), BLOCK):
+        rows = order[start : start + BLOCK]
+        block = queries[rows]
+        until = int(np.searchsorted(timed["time"], block["time"][-1], side="left"))
+        overlay.lifts_on_the_way(timed[done:until], block, lifts[: len(rows)])
+        bonus[rows] = overlay.bounded(lifts[: len(rows)])
+        done = until
+    overlay.apply(timed[done:])
     return counts.log_softmax(np.where(known, 0.0, logp) + bonus, known)
 
 

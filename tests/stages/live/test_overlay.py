@@ -76,6 +76,27 @@ def test_a_restart_changes_nothing(moves: list[Move], cut: int) -> None:
     assert np.allclose(through.bonus(1, START + 91 * DAY), again.bonus(1, START + 91 * DAY))
 
 
+@given(moves_of, moves_of)
+def test_lifts_on_the_way_are_those_before_each_move(moves: list[Move], asked: list[Move]) -> None:
+    """What was counted strictly before a query, and nothing of its own moment."""
+    ordered, queries = records(sorted(moves)), records(sorted(asked))
+    at_once, step_by_step = fresh(), fresh()
+    found = np.zeros((len(queries), 1 + len(at_once.weights), SIZE))
+    at_once.lifts_on_the_way(ordered, queries, found[:, 1:])
+    bonus = at_once.bounded(found[:, 1:])
+    done = 0
+    for row, query in enumerate(queries):
+        until = int(np.searchsorted(ordered["time"], query["time"], side="left"))
+        step_by_step.apply(ordered[done:until])
+        done = until
+        last, time = int(query["last"]), int(query["time"])
+        np.testing.assert_array_equal(found[row, 1:], step_by_step.lifts(last, time))
+        np.testing.assert_array_equal(bonus[row], step_by_step.bonus(last, time))
+    step_by_step.apply(ordered[done:])
+    assert at_once.clock == step_by_step.clock
+    np.testing.assert_array_equal(at_once.popular, step_by_step.popular)
+
+
 def test_what_is_taken_up_now_rises_and_the_rest_falls() -> None:
     overlay = fresh()
     assert not overlay.bonus(2, START).any()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -164,30 +165,40 @@ def _damaged(path: Path, error: Exception) -> ArtifactError:
     return ArtifactError(f"interests {path} are missing or damaged: {error}", hint="rebuild the interests")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ItemFeatures:
     """The assigned items of a catalogue, those of one interest side by side, else sorted by id.
 
     Attributes:
-        ids, titles: V strings each.
+        made_of: folder of the interests, whose text model reads them.
+        ids, titles, texts: V strings each.
         interest: (V,) index of the interest of each, ascending.
-        vectors: (V, a) text vector, and the centroid of the interest, beside each other.
     """
 
+    made_of: Path
     ids: tuple[str, ...]
     titles: tuple[str, ...]
+    texts: tuple[str, ...]
     interest: NDArray[np.int16]
-    vectors: NDArray[np.float32]
 
     def take(self, kept: NDArray[np.bool_]) -> ItemFeatures:
         """The chosen items."""
         chosen = np.flatnonzero(kept)
-        return ItemFeatures(
-            tuple(self.ids[i] for i in chosen),
-            tuple(self.titles[i] for i in chosen),
-            self.interest[kept],
-            self.vectors[kept],
+        ids, titles, texts = (
+            tuple(column[i] for i in chosen) for column in (self.ids, self.titles, self.texts)
         )
+        return ItemFeatures(self.made_of, ids, titles, texts, self.interest[kept])
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """(V, a) text vector, and the centroid of the interest, beside each other.
+
+        Raises:
+            ArtifactError: a file of the interests is missing or damaged.
+        """
+        own = text_vectors(self.made_of, self.titles, self.texts)
+        of_interest = load(self.made_of).vectors[self.interest]
+        return np.hstack([own, of_interest]).astype(np.float32)
 
 
 def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeatures:
@@ -199,12 +210,9 @@ def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeature
     assigned = load_assignment(assignment)
     order = np.argsort(assigned.interest, kind="stable")
     ids = tuple(assigned.items[i] for i in order)
-    interest = assigned.interest[order]
     titles, texts = _texts_of(items, ids)
-    own = text_vectors(interests, titles, texts)
-    of_interest = load(interests).vectors[interest]
     return ItemFeatures(
-        ids, tuple(titles), interest.astype(np.int16), np.hstack([own, of_interest]).astype(np.float32)
+        interests, ids, tuple(titles), tuple(texts), assigned.interest[order].astype(np.int16)
     )
 
 

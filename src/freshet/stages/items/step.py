@@ -181,10 +181,12 @@ def _embedded(trained: Artifact, data: TrainingData, weight: float) -> tuple[seq
     project, offset = (np.load(trained.path / f"{name}.npy") for name in ("project", "offset"))
     table = pq.read_table(trained.path / "learned.parquet")
     learned = dict(zip(table["item"].to_pylist(), table["number"].to_pylist(), strict=True))
-    known = data.about.vectors
-    embedding = (known @ project[: known.shape[1]] + offset).astype(np.float32)
     numbers = np.array([learned.get(item, -1) for item in data.about.ids])
+    embedding = np.empty((len(numbers), weights.embedding.shape[1]), np.float32)
     embedding[numbers >= 0] = weights.embedding[numbers[numbers >= 0]]
+    if (numbers < 0).any():
+        said = data.about.take(numbers < 0).vectors
+        embedding[numbers < 0] = said @ project[: said.shape[1]] + offset
     now = replace(
         weights,
         embedding=embedding,

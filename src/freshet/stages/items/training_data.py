@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,6 @@ class TrainingData:
         rows: first engagements, those to learn from and those without a history.
         every: days from one moment at which popularity is counted to the next.
         half_lives: of popularity, in days.
-        vectors: (V, a) what items are about, and who engaged with them in the earlier half of the log: to
-            these the later half is news, as all that comes is to what serves.
         nearest: (N, N - 1) the other interests, nearest first.
         now: the day since 1970 that all lies before.
     """
@@ -54,9 +53,15 @@ class TrainingData:
     rows: ranking.Rows
     every: int
     half_lives: tuple[float, ...]
-    vectors: NDArray[np.float32]
     nearest: NDArray[np.int16]
     now: int
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """(V, a) what items are about, and who engaged with them in the earlier half of the log: to these the
+        later half is news, as all that comes is to what serves.
+        """
+        return np.hstack([self.about.vectors, co_engagement(self.log, self.rows)])
 
     def engaged(self) -> NDArray[np.bool_]:
         """(V,) whether anybody engaged with the item."""
@@ -155,7 +160,6 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingD
         rows,
         _every(snapshot.scales, rows, len(about.ids)),
         _half_lives(snapshot.scales),
-        np.hstack([about.vectors, co_engagement(log, rows)]),
         ranking.nearest(interests.load_paths(formed.path), snapshot.interests.vectors),
         snapshot.as_of.day_number,
     )

@@ -7,7 +7,7 @@ each held-out transition the overlay holds the moves strictly before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,24 +85,6 @@ def calibrate(
         .weighted(weights)
     )
     return Calibrated(overlay, fitted, _gain(held, weights, overlay.bound))
-
-
-def running(
-    overlay: live.Overlay, records: NDArray[np.void], queries: NDArray[np.void]
-) -> Iterator[live.Overlay]:
-    """The overlay as each of the moves `queries` is about to happen; it takes in all `records` on the way.
-
-    Args:
-        records, queries: in the order of time. Moves of one moment don't see each other.
-    """
-    before = np.searchsorted(records["time"], queries["time"], side="left").tolist()
-    done = 0
-    for until in before:
-        if until > done:
-            overlay.apply(records[done:until])
-            done = until
-        yield overlay
-    overlay.apply(records[done:])
 
 
 def by_time(records: NDArray[np.void]) -> NDArray[np.void]:
@@ -187,10 +169,7 @@ def _pass(
             overlay = _knowing(overlay, known, stretch.start)
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
-        now = running(overlay, stretch.records[before:], stretch.queries)
-        for row, (move, ready) in enumerate(zip(stretch.queries.tolist(), now, strict=True)):
-            time, _, last, _ = move
-            features[row, 1:] = ready.lifts(last, time)
+        overlay.lifts_on_the_way(stretch.records[before:], stretch.queries, features[:, 1:])
         found.append(counts.Held(features, held.known, held.successor, held.user))
     return overlay, found
 

@@ -14,6 +14,8 @@ from freshet.core.time import DAY
 
 FAR = 40.0
 """Half-lives after which the landmark moves: 2 ** 40 leaves room for sums in 32 bits."""
+NOW = np.iinfo(np.int64).max
+"""A moment after every other: transitions count at their own time."""
 SEAT_BITS = 20
 SEATS = 1 << SEAT_BITS
 """Counters of transitions by user and day; users who share one are capped earlier, never later."""
@@ -104,3 +106,37 @@ def bounded(weights, lifted, limit, out):  # type: ignore[no-untyped-def]  # noq
         for p in range(rows):
             total += weights[p] * lifted[p, s]
         out[s] = min(max(total, -limit), limit)
+
+
+@njit(cache=True)
+def lifts_on_the_way(transitions, queries, clock, counts, light, usual, bounds, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover
+    """Add all `transitions`, which are in the order of time, and note the lifts at each query on the way.
+
+    `queries` is (time, last), in the order of time; `out` (n, P, N) gets the lifts of each, by what lies
+    strictly before it. `counts` is (half_lives, since, popular, after, seats) as of `clock`, `light` (cap,
+    established, light), `usual` (usual, usual_after) and `bounds` (pseudo, limit), all as above. Returns the
+    latest time of a transition.
+    """
+    times, users, lasts, successors = transitions
+    moments, behind = queries
+    half_lives, since, popular, after, seats = counts
+    cap, established, weight = light
+    pseudo, limit = bounds
+    found = np.empty(out.shape[1:])
+    done = 0
+    for row in range(len(moments) + 1):
+        until = done
+        while until < len(times) and (row == len(moments) or times[until] < moments[row]):
+            until += 1
+        if until > done:
+            part = (times[done:until], users[done:until], lasts[done:until], successors[done:until])
+            _, latest = add(part, NOW, half_lives, since, popular, after, seats, cap, established, weight)
+            clock = max(clock, latest)
+            done = until
+        if row < len(moments):
+            now = max(moments[row], clock)  # a clock behind the last transition must not blow counts up
+            lifts(
+                behind[row], now, half_lives, since, popular, after, usual[0], usual[1], pseudo, limit, found
+            )
+            out[row] = found
+    return clock

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,6 @@ from freshet.core.time import DAY
 from freshet.core.types import FloatArray
 from freshet.stages.live import bursts
 from freshet.stages.live import decayed_counts as decay
-
-NOW = np.iinfo(np.int64).max
-"""A moment after every other: transitions count at their own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Overlay:
         """Nats by which live signals can raise or lower the score of an interest, at most."""
         return math.log(self.settings.most_lift)
 
-    def apply(self, transitions: NDArray[np.void], now: int = NOW) -> int:
+    def apply(self, transitions: NDArray[np.void], now: int = decay.NOW) -> int:
         """Count transitions, in any order: a late one counts by what is left of it.
 
         Args:
@@ -120,11 +118,8 @@ class Overlay:
         Returns:
             How many counted: not those of users who had their share of the day.
         """
-        columns = tuple(
-            np.ascontiguousarray(transitions[name]) for name in ("time", "user", "last", "successor")
-        )
         counted, latest = decay.add(
-            columns,
+            _columns(transitions, "time", "user", "last", "successor"),
             now,
             self._half_lives,
             self.since,
@@ -137,6 +132,29 @@ class Overlay:
         )
         self.clock = max(self.clock, int(latest))
         return int(counted)
+
+    def lifts_on_the_way(
+        self, transitions: NDArray[np.void], queries: NDArray[np.void], into: FloatArray
+    ) -> None:
+        """Count transitions, and note the lifts as each of the moves `queries` is about to happen.
+
+        Args:
+            transitions, queries: records of `types.TRANSITION`, each in the order of time; moves of one
+                moment don't see each other.
+            into: (n, P + 1, N) gets the lifts at each query, as `lifts` gives them.
+        """
+        settings = self.settings
+        latest = decay.lifts_on_the_way(
+            _columns(transitions, "time", "user", "last", "successor"),
+            _columns(queries, "time", "last"),
+            self.clock,
+            (self._half_lives, self.since, self.popular, self.after, self.seats),
+            (settings.user_cap, self.established, settings.new_user),
+            (self.usual, self.usual_after),
+            (settings.pseudo, self.bound),
+            into,
+        )
+        self.clock = max(self.clock, int(latest))
 
     def lifts(self, last: int, now: int) -> NDArray[np.float64]:
         """(P + 1, N) unweighted, for a user whose last interest is `last` (-1 = none)."""
@@ -163,6 +181,13 @@ class Overlay:
         decay.bounded(self.weights, self.lifts(last, now), self.bound, out)
         return out
 
+    def bounded(self, lifts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, N) nats of (n, P + 1, N) lifts: `bonus`, of many."""
+        total = np.zeros((len(lifts), lifts.shape[2]))
+        for place, weight in enumerate(self.weights):
+            total += weight * lifts[:, place]
+        return np.clip(total, -self.bound, self.bound)
+
     def bursts(self, now: int) -> list[bursts.Burst]:
         """Interests that are taken up far more often than they were, the most surprising first."""
         left = np.exp2((self.since[:-1] - max(now, self.clock)) / self._half_lives[:-1])
@@ -187,3 +212,7 @@ class Overlay:
         if weights[-1] != 0:
             return replace(self, weights=weights)
         return replace(self, weights=weights, after=self.after[:0], usual_after=self.usual_after[:0])
+
+
+def _columns(records: NDArray[np.void], *names: str) -> tuple[NDArray[Any], ...]:
+    return tuple(np.ascontiguousarray(records[name]) for name in names)
