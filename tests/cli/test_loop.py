@@ -87,6 +87,17 @@ def test_history_lists_runs_and_shows_one(shop: Path) -> None:
     assert "there is no run" in answered("history", "-w", shop, "77", code=2)["error"]["message"]
 
 
+def test_history_lists_the_last_runs(shop: Path) -> None:
+    runs = answered("history", "-w", shop)["runs"]
+    assert answered("history", "-w", shop, "--last", "1")["runs"] == runs[-1:]
+    assert answered("history", "-w", shop, "--last", "1000")["runs"] == runs
+    listed = called("history", "-w", shop, "--last", "1").stdout
+    assert f"{len(runs) - 1:,} earlier runs are not listed" in listed.replace("\n", " ")
+    assert runs[-1]["id"] in listed
+    assert runs[0]["id"] not in listed
+    assert "earlier runs" not in called("history", "-w", shop).stdout
+
+
 def test_interests_are_listed_without_a_run(shop: Path) -> None:
     before = sorted((shop / "runs").glob("*.json"))
     found = answered("interests", "-w", shop)

@@ -16,6 +16,9 @@ from freshet.cli.schedule_content import schedule_content
 if TYPE_CHECKING:
     from rich.console import Console
 
+LISTED = 50
+"""Runs that `freshet history` lists as text unless told otherwise: what fits a screen or two."""
+
 
 def interests(
     rebuild: Annotated[
@@ -102,18 +105,25 @@ def status(workspace: Here = HERE, as_json: AsJson = False) -> None:
 
 def history(
     run: Annotated[str | None, typer.Argument(metavar="RUN", help="One run in detail.")] = None,
+    last: Annotated[
+        int | None,
+        typer.Option(
+            "--last", min=1, metavar="N", help=f"The last N runs (default: {LISTED}; all with --json)."
+        ),
+    ] = None,
     workspace: Here = HERE,
     as_json: AsJson = False,
 ) -> None:
-    """All runs with outcome, cost and rows changed; or one run in detail."""
+    """Runs with outcome, cost and rows changed; or one run in detail."""
     from freshet import inspect
     from freshet.cli import show, show_inspect
 
     with opened(workspace) as ws:
         if run is None:
-            lines = inspect.history(ws)
+            lines = inspect.history(ws, last if as_json else last or LISTED)
+            earlier = len(ws.ledger.paths()) - len(lines)
             content = document("history", {"runs": [asdict(line) for line in lines]})
-            answer(content, as_json, lambda console: show_inspect.history(console, lines))
+            answer(content, as_json, lambda console: show_inspect.history(console, lines, earlier))
             return
         record = ws.ledger.get(run)
         outcome = inspect.outcome(ws, record)

@@ -202,8 +202,10 @@ def _webhook(console: Console, hook: WebhookLine) -> None:
         line(console, f"  release {message.release} was refused: {message.failed}")
 
 
-def history(console: Console, lines: Sequence[RunLine]) -> None:
-    """All runs."""
+def history(console: Console, lines: Sequence[RunLine], earlier: int) -> None:
+    """The last runs, and how many came before them."""
+    if earlier > 0:
+        line(console, f"{earlier:,} earlier runs are not listed: `--last N` lists more of them")
     drawn = table("run", "command", "as of", "outcome", ">s", ">tokens", ">cost", ">inferred", ">release")
     for row in lines:
         inferred = "" if row.changed is None else f"{row.changed:,}"

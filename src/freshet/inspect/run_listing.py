@@ -30,9 +30,9 @@ class RunLine:
     message: str
 
 
-def history(ws: Workspace) -> list[RunLine]:
-    """All runs, oldest first."""
-    return [line(ws, record) for record in ws.ledger.records()]
+def history(ws: Workspace, last: int | None = None) -> list[RunLine]:
+    """All runs, or the last so many of them, oldest first."""
+    return [line(ws, record) for record in ws.ledger.records(last)]
 
 
 def line(ws: Workspace, record: Record) -> RunLine:

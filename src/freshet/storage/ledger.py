@@ -159,9 +159,14 @@ class Ledger:
         self.folder = root / "runs"
         self.clock = clock
 
-    def records(self) -> list[Record]:
-        """All runs, in order of their start; shared, as those of `newest_first`: nobody changes one."""
-        return [_lately(path, identity(path)) for path in self.paths()]
+    def records(self, last: int | None = None) -> list[Record]:
+        """All runs, in order of their start; shared, as those of `newest_first`: nobody changes one.
+
+        Args:
+            last: so many of them at most, the latest.
+        """
+        paths = self.paths()
+        return [_lately(path, identity(path)) for path in (paths if last is None else paths[-last:])]
 
     def newest_first(self) -> Iterator[Record]:
         """All runs, the last one first, each read when it is asked for."""
