@@ -165,7 +165,7 @@ def test_a_record_of_other_types_is_named(ws: Workspace, key: str, value: object
 def test_the_end_of_a_file_is_not_taken_for_somebody_who_interrupts(
     ws: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def ended(_: object) -> None:
+    def ended(*_: object) -> None:
         raise EOFError("no data left in file")
 
     monkeypatch.setattr("freshet.inspect.history", ended)
