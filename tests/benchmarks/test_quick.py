@@ -62,7 +62,7 @@ KEYS = {
     "open_bandit": {"known", "campaigns", "tests", "resamples"},
     "parity": {"server", "version", "description", "label"},
     "prior": {"simulated", "period", "interests", "shares"},
-    "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "changed_share_mean", "without_hysteresis"},
+    "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "cost_seconds_share", "cost_process_share", "changed_share_mean", "without_hysteresis"},
     "replay_images": {"images", "tables"},
     "report_images": {"images"},
     "serving": {"rps", "constant_rps", "bare_rps", "ratio_vs_constant", "cpu_us", "p99_ms_half_load", "events_per_s", "failed", "swaps"},
