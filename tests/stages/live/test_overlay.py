@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.stages.live import Overlay, read, write
+from freshet.stages.live.calibration import by_time, running
 from tests.stages.live.worlds import (
     DAY,
     SETTINGS,
@@ -170,3 +171,21 @@ def test_reading_gives_what_was_written(tmp_path: Path) -> None:
 def test_where_live_signals_dont_pay_there_is_no_overlay(tmp_path: Path) -> None:
     write(None, tmp_path)
     assert read(tmp_path) is None
+
+
+@given(moves_of, moves_of)
+def test_lifts_before_many_moves_are_those_of_one_after_the_other(
+    moves: list[Move], asked: list[Move]
+) -> None:
+    seen, queries = (by_time(records(some)) for some in (moves, asked))
+    at_once, in_turn = fresh(), fresh()
+    expected = [
+        ready.lifts(int(query["last"]), int(query["time"])).astype(np.float32)
+        for query, ready in zip(queries, running(in_turn, seen, queries), strict=True)
+    ]
+    found = at_once.lifts_before(seen, queries)
+    assert found.shape == (len(queries), *in_turn.popular.shape)
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert at_once.clock == in_turn.clock
+    for part in ("popular", "after", "since", "seats"):
+        assert np.array_equal(getattr(at_once, part), getattr(in_turn, part))

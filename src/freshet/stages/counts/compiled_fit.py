@@ -11,7 +11,7 @@ REORDERED = {"reassoc", "contract", "nsz"}
 
 @njit(cache=True, nogil=True, fastmath=REORDERED)
 def weighed_below_top(features, known, weights, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
-    """Weighted sums of features (n, F, N) less the largest of their row, -inf where known, into out (n, N)."""
+    """Weighted sums of features (n, F, N) below the largest of their row, -inf where known, into (n, N)."""
     rows, many, size = features.shape
     for row in range(rows):
         for c in range(size):

@@ -187,10 +187,7 @@ def _pass(
             overlay = _knowing(overlay, known, stretch.start)
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
-        now = running(overlay, stretch.records[before:], stretch.queries)
-        for row, (move, ready) in enumerate(zip(stretch.queries.tolist(), now, strict=True)):
-            time, _, last, _ = move
-            features[row, 1:] = ready.lifts(last, time)
+        features[:, 1:] = overlay.lifts_before(stretch.records[before:], stretch.queries)
         found.append(counts.Held(features, held.known, held.successor, held.user))
     return overlay, found
 

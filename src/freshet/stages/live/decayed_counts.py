@@ -14,6 +14,8 @@ from freshet.core.time import DAY
 
 FAR = 40.0
 """Half-lives after which the landmark moves: 2 ** 40 leaves room for sums in 32 bits."""
+LAST = np.iinfo(np.int64).max
+"""A moment after every other."""
 SEAT_BITS = 20
 SEATS = 1 << SEAT_BITS
 """Counters of transitions by user and day; users who share one are capped earlier, never later."""
@@ -93,6 +95,34 @@ def lifts(last, now, half_lives, since, popular, after, usual, usual_after, pseu
     for s in range(interests):
         lift = np.log(after[last, s] * left / usual_after[last, s] + pseudo) - scale
         out[rows - 1, s] = min(max(lift, -limit), limit)
+
+
+@njit(cache=True)
+def lifts_before(transitions, queries, clock, counters, usual, usual_after, pseudo, limit, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover
+    """Fill `out` (n, P, N) with the lifts as each query is about to happen; returns the latest time counted.
+
+    `queries` is (how many of the transitions come before it, time, last); `counters` is what `add` takes
+    behind `latest`. The transitions behind the last query are added, too.
+    """
+    before, times, lasts = queries
+    half_lives, since, popular, after, seats, cap, established, light = counters
+    time, user, last, successor = transitions
+    buffer = np.empty(popular.shape)
+    done = 0
+    for row in range(len(before) + 1):
+        until = before[row] if row < len(before) else len(time)
+        if until > done:
+            some = time[done:until], user[done:until], last[done:until], successor[done:until]
+            _, latest = add(some, LAST, half_lives, since, popular, after, seats, cap, established, light)
+            clock = max(clock, latest)
+            done = until
+        if row < len(before):
+            now = max(times[row], clock)
+            lifts(
+                lasts[row], now, half_lives, since, popular, after, usual, usual_after, pseudo, limit, buffer
+            )
+            out[row] = buffer
+    return clock
 
 
 @njit(cache=True)

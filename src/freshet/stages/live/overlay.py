@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from freshet.core.types import FloatArray
 from freshet.stages.live import bursts
 from freshet.stages.live import decayed_counts as decay
 
-NOW = np.iinfo(np.int64).max
+NOW = decay.LAST
 """A moment after every other: transitions count at their own time."""
 
 
@@ -120,21 +121,7 @@ class Overlay:
         Returns:
             How many counted: not those of users who had their share of the day.
         """
-        columns = tuple(
-            np.ascontiguousarray(transitions[name]) for name in ("time", "user", "last", "successor")
-        )
-        counted, latest = decay.add(
-            columns,
-            now,
-            self._half_lives,
-            self.since,
-            self.popular,
-            self.after,
-            self.seats,
-            self.settings.user_cap,
-            self.established,
-            self.settings.new_user,
-        )
+        counted, latest = decay.add(_columns(transitions), now, *self._counters)
         self.clock = max(self.clock, int(latest))
         return int(counted)
 
@@ -156,6 +143,54 @@ class Overlay:
             out,
         )
         return out
+
+    def lifts_before(self, records: NDArray[np.void], queries: NDArray[np.void]) -> NDArray[np.float32]:
+        """(n, P + 1, N) what `lifts` gives as each of the moves `queries` is about to happen.
+
+        All `records` are counted on the way.
+
+        Args:
+            records, queries: as `apply` takes them, in the order of time. Moves of one moment don't see each
+                other.
+        """
+        settings = self.settings
+        out = np.empty((len(queries), *self.popular.shape), np.float32)
+        self.clock = int(
+            decay.lifts_before(
+                _columns(records),
+                (
+                    np.searchsorted(records["time"], queries["time"], side="left"),
+                    np.ascontiguousarray(queries["time"]),
+                    np.ascontiguousarray(queries["last"]),
+                ),
+                self.clock,
+                self._counters,
+                self.usual,
+                self.usual_after,
+                settings.pseudo,
+                self.bound,
+                out,
+            )
+        )
+        return out
+
+    @property
+    def _counters(
+        self,
+    ) -> tuple[
+        NDArray[np.float64],
+        NDArray[np.int64],
+        NDArray[np.float64],
+        NDArray[np.float32],
+        NDArray[np.uint16],
+        int,
+        NDArray[np.uint64],
+        float,
+    ]:
+        """What is counted in, and how: the arguments of `decayed_counts.add` behind `latest`."""
+        user_cap, new_user = self.settings.user_cap, self.settings.new_user
+        counts = self._half_lives, self.since, self.popular, self.after, self.seats
+        return *counts, user_cap, self.established, new_user
 
     def bonus(self, last: int, now: int) -> NDArray[np.float64]:
         """(N,) nats to add to the log-probabilities of a user whose last interest is `last` (-1 = none)."""
@@ -187,3 +222,8 @@ class Overlay:
         if weights[-1] != 0:
             return replace(self, weights=weights)
         return replace(self, weights=weights, after=self.after[:0], usual_after=self.usual_after[:0])
+
+
+def _columns(transitions: NDArray[np.void]) -> tuple[NDArray[Any], ...]:
+    """Time, user, last and successor of records."""
+    return tuple(np.ascontiguousarray(transitions[name]) for name in ("time", "user", "last", "successor"))
