@@ -44,6 +44,7 @@ from freshet.replay.figures.intervals import DRAWS, Resampled, estimate, ratio
 from freshet.replay.replay_plan import BY_SOURCE
 from freshet.run_context import RunContext
 from freshet.stages.content import step as vectors
+from freshet.stages.counts.early_scores import early_of
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.transitions.step import learned_by
 from freshet.storage.workspace import Workspace
@@ -239,7 +240,7 @@ def weights_of(sandbox: Workspace, plan: Plan) -> dict[str, Any] | None:
         if plan.learners is not None:
             log = learned_by(sandbox, run, log, plan.learners)
         ctx = RunContext(sandbox, run, log, fitter_for(sandbox.config, log, plan.every))
-        fusion = ctx.fitter.fuse(None, None, vectors.held_out_view(ctx, vectors.make(ctx)))
+        fusion = ctx.fitter.fuse(None, early_of(ctx, None, vectors.make(ctx)))
     if fusion is None or fusion.content is None:
         return None
     used = () if fusion.used is None else fusion.used.names

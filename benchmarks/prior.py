@@ -52,7 +52,7 @@ from freshet.simulator.world import truth
 from freshet.stages import counts, interests
 from freshet.stages.content import step as vectors
 from freshet.stages.content.format import FULL
-from freshet.stages.counts.fitter import CountFitter, fitter_for
+from freshet.stages.counts.fitter import CountFitter, Early, fitter_for
 from freshet.stages.transitions.step import part_of
 from freshet.storage.artifacts import committed
 from freshet.storage.ledger import Run
@@ -348,7 +348,7 @@ def judge(
     views = {whose: vectors.view(ws, whole, content, FULL, test) for whose, test in tests.items()}
     for name, prior in (("", None), *priors.items()):
         fitter = fitter_for(ws.config, replace(log, prior=prior), plan.every)
-        fusion = fitter.fuse(None, None, early)
+        fusion = fitter.fuse(None, Early(content=early))
         by_content = fitter.scorer(None, fusion, None, vectors.centroids(content))
         for whose, test in tests.items():
             ranked = {

@@ -17,6 +17,7 @@ from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, evidence
 from freshet.stages.content import step as vectors
 from freshet.stages.content.format import FULL
+from freshet.stages.counts.early_scores import early_of
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
@@ -133,17 +134,16 @@ class ArmScorers:
 
     def _without_table(self, arm: Arm, state: ArmState, fitter: CountFitter) -> counts.Scorer:
         """Counts, with the sequence model, with content, with both; or the sequence model alone."""
-        early = full = None
+        made = model = None
         if state.sequence:
             made = committed(self.sandbox.store, "sequences", state.sequence)
             model = sequencing.open_model(made)
             if arm.scores == "sequence":
                 return sequencing.sequence_scorer(fitter, model)
-            early, full = sequencing.open_model(made, sequencing.EARLY).logits, model.logits
         content = committed(self.sandbox.store, "content", state.content) if state.content else None
         own = replace(self.ctx, log=fitter.log, fitter=fitter)
-        fusion = fitter.fuse(None, early, vectors.held_out_view(own, content))
-        return fitter.scorer(None, fusion, full, vectors.centroids(content))
+        fusion = fitter.fuse(None, early_of(own, made, content))
+        return fitter.scorer(None, fusion, model.logits if model else None, vectors.centroids(content))
 
     def _view(self, content: str) -> ContentView | None:
         """What content tells about the users of the transitions; None without content."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from freshet import pipeline
@@ -140,6 +140,7 @@ class Origin:
     Attributes:
         fitters: counts as of it, by days between refreshes.
         planners: those loaded so far, by version of their model.
+        tables: those made at this origin, by what they are made of: arms that would make the same share one.
     """
 
     sandbox: Workspace
@@ -150,6 +151,7 @@ class Origin:
     tuned: Tuned | None
     costs: CostBook
     planners: dict[str, LazyPlanner]
+    tables: dict[tuple[str | int, ...], Artifact] = field(default_factory=dict)
 
     def fitter(self, arm: Arm) -> CountFitter:
         """Counts whose weights are fitted for the age that an arm's counts get."""
@@ -272,14 +274,32 @@ def _trained(ctx: RunContext) -> tuple[str, str]:
 
 
 def _table(origin: Origin, arm: Arm, state: ArmState, before: ArmState | None) -> Artifact:
-    sandbox = origin.sandbox
-    model = (
-        committed(sandbox.store, "models", state.model) if state.model and sandbox.tuner is not None else None
+    sandbox, plan = _with_evidence(origin.sandbox, arm), origin.plan
+    until = plan.start if arm.evidence == "first" else None
+    made_of = (
+        *(state.model, state.sequence, before.table if before else "", str(until or "")),
+        sandbox.config.evidence.level,
+        arm.refreshed_every(plan.every, plan.tune_every),
     )
-    sequence = committed(sandbox.store, "sequences", state.sequence) if state.sequence else None
-    previous = sandbox.store.find("tables", before.table) if before else None
-    until = origin.plan.start if arm.evidence == "first" else None
-    ctx = origin.context(arm).with_workspace(_with_evidence(sandbox, arm))
+    if made_of not in origin.tables:
+        origin.tables[made_of] = _made(origin, arm, state, before, sandbox, until)
+    return origin.tables[made_of]
+
+
+def _made(
+    origin: Origin,
+    arm: Arm,
+    state: ArmState,
+    before: ArmState | None,
+    sandbox: Workspace,
+    until: AsOf | None,
+) -> Artifact:
+    """The table of an arm, in a workspace with as much evidence as it has."""
+    store = sandbox.store
+    model = committed(store, "models", state.model) if state.model and sandbox.tuner is not None else None
+    sequence = committed(store, "sequences", state.sequence) if state.sequence else None
+    previous = store.find("tables", before.table) if before else None
+    ctx = origin.context(arm).with_workspace(sandbox)
     made = pipeline.make_table(ctx, model, previous, sequence, until, origin.planner(model))
     origin.costs.add(origin.run.record.steps)
     if left := TableManifest.of(made).not_asked:  # counts in their place would be another arm

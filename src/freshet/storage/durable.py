@@ -90,8 +90,12 @@ def write_text(path: Path, text: str, *, exclusive: bool = False, private: bool 
 
 def write_json(path: Path, content: Any, *, exclusive: bool = False) -> None:
     """`write_text` of readable JSON with sorted keys."""
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    write_text(path, text, exclusive=exclusive)
+    write_text(path, readable(content) + "\n", exclusive=exclusive)
+
+
+def readable(content: Any) -> str:
+    """JSON for people, too, with sorted keys."""
+    return json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
 
 
 def read_json(path: Path) -> Any:

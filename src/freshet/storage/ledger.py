@@ -8,7 +8,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from freshet.core.errors import ArtifactError, DiskFull, FreshetError
 from freshet.core.ports import Progress, silent
 from freshet.core.time import utc_now
 from freshet.core.types import Usage
-from freshet.storage.durable import is_full, read_json, write_json
+from freshet.storage.durable import is_full, read_json, readable, write_json, write_text
 from freshet.storage.lease import Lease
 from freshet.storage.run_log import RunLog
 
@@ -217,8 +217,13 @@ class Ledger:
                     return step.seconds
         return None
 
-    def save(self, record: Record) -> None:
-        write_json(self.folder / f"{record.id}.json", asdict(record))
+    def save(self, record: Record, told: list[str] | None = None) -> None:
+        """Write a record.
+
+        Args:
+            told: texts of the record's first steps, from an earlier save; those of the others are added.
+        """
+        write_text(self.folder / f"{record.id}.json", _text(record, [] if told is None else told))
 
     def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter, lease: Lease) -> Run:
         """Record a new run under a lease."""
@@ -262,6 +267,7 @@ class Run:
         self.prices = prices
         self.reporter = reporter
         self._start = time.monotonic()
+        self._told: list[str] = []
 
     def say(self, text: str) -> None:
         self.reporter.say(text)
@@ -312,7 +318,16 @@ class Run:
     def _save(self) -> None:
         self.record.seconds = time.monotonic() - self._start
         self.record.money = sum(step.money for step in self.record.steps)
-        self.ledger.save(self.record)
+        self.ledger.save(self.record, self._told)
+
+
+def _text(record: Record, told: list[str]) -> str:
+    """A record as `write_json` would write it; steps that are over stay as they are, and are told once."""
+    told += [readable(asdict(step)).replace("\n", "\n  ") for step in record.steps[len(told) :]]
+    whole = readable(asdict(replace(record, steps=[])))
+    if not told:
+        return whole + "\n"
+    return whole.replace('\n "steps": []', '\n "steps": [\n  ' + ",\n  ".join(told) + "\n ]", 1) + "\n"
 
 
 def _traced(step: StepRecord) -> dict[str, tracing.Value]:

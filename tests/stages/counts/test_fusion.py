@@ -229,7 +229,7 @@ def test_content_that_misleads_from_time_to_time_is_left_out(monkeypatch: pytest
     assert fusion.without_context is None
     assert fusion.content_margin is not None
     assert fusion.content_margin[1] > 0
-    monkeypatch.setattr(fusing, "_content_margin", lambda *_: (-1.0, -2.0, 0.0))
+    monkeypatch.setattr(fusing, "_content_margin", lambda *_: ((-1.0, -2.0, 0.0), {}))
     open_gate = fuse(parts, None, NEAR, parts)
     assert open_gate.used is not None  # else nothing is tested above
     assert open_gate.used.names == NEAR

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 
 from freshet.core.errors import NotEnoughData
 from freshet.stages.counts import Held, fit, log_likelihood, log_softmax
-from freshet.stages.counts.mixture import RIDGE
+from freshet.stages.counts.mixture import RIDGE, _derivatives, _Examples
 
 INTERESTS = 6
 
@@ -114,3 +114,46 @@ def test_too_few_examples_are_refused_with_a_way_out() -> None:
     with pytest.raises(NotEnoughData, match="at least 20 held-out transitions") as refused:
         fit(("a", "b"), [simulate(np.array([0.5, 0.5]), 19, 0)])
     assert "window_days" in refused.value.hint
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.integers(1, 300), st.integers(2, 150))
+def test_compiled_derivatives_are_those_of_the_definition(seed: int, many: int, n: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    features = np.log(rng.dirichlet(np.full(size, 0.3), (n, many)) + 1e-9).astype(np.float32)
+    features = np.asfortranarray(features) if seed % 2 else features  # columns that were picked lie so
+    known = rng.random((n, size)) < 0.3
+    successor = rng.integers(0, size, n).astype(np.int16)
+    known[np.arange(n), successor] = False
+    weights = rng.normal(size=many)
+    cut = n // 3
+    held = [
+        Held(features[rows], known[rows], successor[rows], rng.integers(0, 9, len(known[rows]), np.uint64))
+        for rows in (slice(0, cut), slice(cut, n))
+    ]
+    examples = _Examples.of(held)
+    likelihood, gradients, hessian = _derivatives(examples, weights)
+
+    wide = features.astype(np.float64)
+    logp = log_softmax(np.einsum("nfc,f->nc", wide, weights), known)
+    odds = np.exp(logp)
+    mean = np.einsum("nfc,nc->nf", wide, odds)
+    np.testing.assert_allclose(likelihood, logp[np.arange(n), successor].sum(), rtol=1e-12)
+    np.testing.assert_allclose(gradients, wide[np.arange(n), :, successor] - mean, rtol=1e-9, atol=1e-9)
+    curve = np.einsum("nfc,ngc,nc->fg", wide, wide, odds) - mean.T @ mean
+    np.testing.assert_allclose(hessian, curve, rtol=1e-9, atol=1e-9 * np.abs(curve).max())
+    users = np.concatenate([one.user for one in held])
+    summed = [gradients[users == user].sum(axis=0) for user in np.unique(users)]
+    np.testing.assert_allclose(examples.by_user(gradients), summed, rtol=1e-9, atol=1e-9)
+
+
+def test_who_knows_everything_pulls_at_no_weight() -> None:
+    held = simulate(np.array([0.5, 0.5]), 30, 4)
+    known = held.known.copy()
+    known[7] = True
+    likelihood, gradients, hessian = _derivatives(
+        _Examples.of([Held(held.features, known, held.successor, held.user)]), np.array([0.5, 0.5])
+    )
+    assert likelihood == -np.inf  # as of anything that is no candidate
+    np.testing.assert_array_equal(gradients[7], held.features[7, :, held.successor[7]])
+    assert np.isfinite(hessian).all()

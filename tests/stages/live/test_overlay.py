@@ -94,7 +94,8 @@ def test_lifts_on_the_way_are_those_before_each_move(moves: list[Move], asked: l
         np.testing.assert_array_equal(bonus[row], step_by_step.bonus(last, time))
     step_by_step.apply(ordered[done:])
     assert at_once.clock == step_by_step.clock
-    np.testing.assert_array_equal(at_once.popular, step_by_step.popular)
+    for part in ("popular", "after", "since", "seats"):
+        np.testing.assert_array_equal(getattr(at_once, part), getattr(step_by_step, part))
 
 
 def test_what_is_taken_up_now_rises_and_the_rest_falls() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
     from freshet.stages.counts.count_model import FEW, CountModel, feature_names, popularity_of
     from freshet.stages.counts.format import read, write
-    from freshet.stages.counts.fusion import Blocks, Change, fuse, mean_by_user
+    from freshet.stages.counts.fusion import Blocks, Change, Weighed, fuse, mean_by_user, weigh
     from freshet.stages.counts.mixture import (
         Held,
         fit,
@@ -69,6 +69,7 @@ __all__ = [
     "SingleUserScorer",
     "UserPart",
     "UserScores",
+    "Weighed",
     "choose_prior_counts",
     "content_features",
     "content_weights",
@@ -88,5 +89,6 @@ __all__ = [
     "read",
     "scores",
     "towards",
+    "weigh",
     "write",
 ]

@@ -10,8 +10,8 @@ count scores of a fold come from half-lives, prior counts and weights that were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -47,6 +47,26 @@ FIT_CELLS = 1 << 23
 """Those transitions times interests, at most: their features are in memory. 1,677 at 5,000 interests."""
 
 
+@dataclass(eq=False, slots=True)
+class Early:
+    """Sequence model and content from before the held-out windows, whose transitions they haven't seen.
+
+    Attributes:
+        sequence: logits of a sequence model; None without one.
+        content: vectors; None without them.
+        weighed: both, beside the counts of one moment: weighed by its `CountFitter` when that is first asked.
+    """
+
+    sequence: counts.SequenceLogits | None = None
+    content: ContentView | None = None
+    weighed: counts.Weighed | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is neither."""
+        return self.sequence is None and self.content is None
+
+
 class CountFitter:
     """Counts before a moment, and the weights fitted on the windows held out before it.
 
@@ -72,6 +92,7 @@ class CountFitter:
         self.counts = LogCounts(log, k, self.holdout)
         self._fits = CountFits(log, k, self.holdout, self.counts)
         self._models: dict[AsOf, counts.CountModel] = {}
+        self._early: dict[tuple[str, str], Early] = {}
 
     def observed(self) -> NDArray[np.int16]:
         """(m, k) contexts seen in the log before as_of, the empty one included, in the table's order."""
@@ -230,11 +251,20 @@ class CountFitter:
         model = self.counts.model_of(part, fit.half_life, fit.prior_counts, fit.share)
         return self._fused(model, None, fusion, sequence, centroids)
 
+    def early(self, sequence: str, content: str, opened: Callable[[], Early]) -> Early:
+        """Scores from before the held-out windows, by versions of their artifacts ('' = none).
+
+        They are opened once, and weighed once: tables that differ by their planner share that.
+        """
+        key = sequence, content
+        if key not in self._early:
+            self._early[key] = opened()
+        return self._early[key]
+
     def fuse(
         self,
         answered: Sequence[tuple[Window, PlannerRows]] | None,
-        sequence: counts.SequenceLogits | None = None,
-        content: ContentView | None = None,
+        early: Early | None = None,
         *,
         relative: bool = False,
     ) -> Fusion | None:
@@ -243,36 +273,46 @@ class CountFitter:
         Args:
             answered: for each window a sample of its transitions, with planner rows made with evidence from
                 before it; None without a planner.
-            sequence: a model trained before the windows; None without one.
-            content: vectors learned before the windows; None without content.
+            early: sequence model and content; None without either.
             relative: the planner's answers are relative to popularity.
 
         Returns:
             None where there is nothing but counts, or nothing could be fitted.
         """
-        if (answered is None and sequence is None and content is None) or self.fit.unfitted:
+        early = early or Early()
+        if (answered is None and early.is_empty) or self.fit.unfitted:
             return None
-        rest, sample, unplanned = counts.Blocks(), None, None
+        if early.weighed is None:
+            early.weighed = self._weighed(early)
+        return early.weighed.fused(None if answered is None else self._sample(answered, early, relative))
+
+    def _weighed(self, early: Early) -> counts.Weighed:
+        """Sequence model and content beside the counts."""
+        sequence, content = early.sequence, early.content
+        rest, unplanned = counts.Blocks(), None if content is None else counts.Blocks()
         for part in self.holdout.stretches:
-            scorer = replace(self.cross_fitted(part), sequence=sequence)
-            held = counts.held_by_all(scorer, part.held.with_context(), content)
-            rest.add(self.folds[part.window], held)
-        if answered is not None:
-            sample = counts.Blocks()
-            for number, (window, rows) in self._numbered(answered):
-                for part in self.holdout.cut(number, window.held):
-                    planner = self._planner(rows, part.start, relative)
-                    scorer = replace(self.cross_fitted(part), planner=planner, sequence=sequence)
-                    held = counts.held_by_all(scorer, part.held.with_context(), content)
-                    sample.add(self.folds[number], held)
-        if content is not None:
-            unplanned = counts.Blocks()
-            for part in self.holdout.stretches:
-                some = _without_context(part.held, content)
-                held = counts.held_by_all(self.cross_fitted(part), some, content)
-                unplanned.add(self.folds[part.window], held)
+            counted, fold = self.cross_fitted(part), self.folds[part.window]
+            scorer = replace(counted, sequence=sequence)
+            rest.add(fold, counts.held_by_all(scorer, part.held.with_context(), content))
+            if content is not None and unplanned is not None:
+                unplanned.add(
+                    fold, counts.held_by_all(counted, _without_context(part.held, content), content)
+                )
         names = (counts.COUNTS, *((counts.SEQUENCE,) if sequence else ()), *(CONTENT if content else ()))
-        return counts.fuse(rest, sample, names, unplanned)
+        return counts.weigh(rest, names, unplanned)
+
+    def _sample(
+        self, answered: Sequence[tuple[Window, PlannerRows]], early: Early, relative: bool
+    ) -> counts.Blocks:
+        """What a planner was asked about, with its score and the others."""
+        sample = counts.Blocks()
+        for number, (window, rows) in self._numbered(answered):
+            for part in self.holdout.cut(number, window.held):
+                planner = self._planner(rows, part.start, relative)
+                scorer = replace(self.cross_fitted(part), planner=planner, sequence=early.sequence)
+                held = counts.held_by_all(scorer, part.held.with_context(), early.content)
+                sample.add(self.folds[number], held)
+        return sample
 
     def _numbered(
         self, answered: Sequence[tuple[Window, PlannerRows]]

@@ -53,13 +53,49 @@ class Blocks:
         return others or self.held
 
 
-def fuse(
-    rest: Blocks,
-    sample: Blocks | None,
-    names: tuple[str, ...] = (COUNTS,),
-    unplanned: Blocks | None = None,
-) -> Fusion:
-    """Weigh sequence model, content and planner; leave out what is not shown to help.
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What is mixed beside a planner, weighed; any number of planners can be weighed on top of it.
+
+    Attributes:
+        names: features of the held-out transitions, in their order.
+        fitted: weights of counts and sequence model; `used` those of all that is used.
+        by_fold: the weights that are used, as fitted on the other folds; {} where they are no fit.
+        parts, content, content_margin, without_context: as in `Fusion`.
+    """
+
+    names: tuple[str, ...]
+    fitted: Mixture
+    used: Mixture
+    by_fold: dict[int, NDArray[np.float64]]
+    parts: dict[str, Change]
+    content: Mixture | None = None
+    content_margin: Change | None = None
+    without_context: Mixture | None = None
+
+    def fused(self, sample: Blocks | None) -> Fusion:
+        """With a planner on top, by held-out transitions that it was asked about; None = without one.
+
+        Raises:
+            NotEnoughData: fewer than 20 of them.
+        """
+        fitted, used, margin, parts = self.fitted, self.used, None, dict(self.parts)
+        if sample is not None:
+            planner, used, margin, parts[PLANNER] = _planner(self, sample)
+            fitted = _joined(fitted, planner)
+        return Fusion(
+            fitted,
+            None if used.names == (COUNTS,) else used,
+            margin,
+            parts,
+            self.content,
+            self.content_margin,
+            self.without_context,
+        )
+
+
+def weigh(rest: Blocks, names: tuple[str, ...] = (COUNTS,), unplanned: Blocks | None = None) -> Weighed:
+    """Weigh sequence model and content beside the counts; leave out what is not shown to help.
 
     A score is left out where its weight is not significantly above zero, or where the mixture with it loses
     to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
@@ -68,91 +104,110 @@ def fuse(
     it was not weighed. With fewer than 20 held-out transitions counts alone are used.
 
     Args:
-        rest: held-out transitions without the planner's score.
-        sample: those of them that the planner was asked about, with its score; None without a planner.
-        names: features of `rest`, in their order; `sample` has the planner's after the counts.
+        rest: held-out transitions without a planner's score.
+        names: features of `rest`, in their order.
         unplanned: transitions of users who have items but no recent interest, with the counts and the
             features of content; None without content.
+    """
+    fitted, used, by_fold = _alone(COUNTS), _alone(COUNTS), dict[int, NDArray[np.float64]]()
+    content = content_margin = without_context = None
+    parts: dict[str, Change] = {}
+    enough = sum(len(held.successor) for held in rest.held) >= FEWEST
+    if SEQUENCE in names and enough:
+        fitted, used, by_fold, parts = _sequence(_only(rest, names, (COUNTS, SEQUENCE)))
+    near = tuple(name for name in names if name in CONTENT)
+    if near and enough:
+        content, content_margin, own = _content(rest, names, used, near)
+        if content_margin[0] < 0:
+            used, by_fold = content, own
+    if unplanned is not None:
+        without_context = _without_context(unplanned, near)
+    return Weighed(names, fitted, used, by_fold, parts, content, content_margin, without_context)
+
+
+def fuse(
+    rest: Blocks,
+    sample: Blocks | None,
+    names: tuple[str, ...] = (COUNTS,),
+    unplanned: Blocks | None = None,
+) -> Fusion:
+    """`weigh` what is mixed beside a planner, then the planner.
+
+    Args:
+        sample: those of the held-out transitions that the planner was asked about, with its score after the
+            counts; None without a planner.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions, and a planner to weigh.
     """
-    fitted, used = _alone(COUNTS), _alone(COUNTS)
-    margin = content = content_margin = without_context = None
-    parts: dict[str, Change] = {}
-    enough = sum(len(held.successor) for held in rest.held) >= FEWEST
-    if SEQUENCE in names and enough:
-        fitted, used, parts = _sequence(_only(rest, names, (COUNTS, SEQUENCE)))
-    near = tuple(name for name in names if name in CONTENT)
-    if near and enough:
-        content, used, content_margin = _content(rest, names, used, near)
-    if sample is not None:
-        planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, names)
-        fitted = _joined(fitted, planner)
-    if unplanned is not None:
-        without_context = _without_context(unplanned, near)
-    return Fusion(
-        fitted,
-        None if used.names == (COUNTS,) else used,
-        margin,
-        parts,
-        content,
-        content_margin,
-        without_context,
-    )
+    return weigh(rest, names, unplanned).fused(sample)
 
 
-def _sequence(rest: Blocks) -> tuple[Mixture, Mixture, dict[str, Change]]:
-    """Weights of counts and sequence model, what is used of them, and what the mixture changes."""
+def _sequence(
+    rest: Blocks,
+) -> tuple[Mixture, Mixture, dict[int, NDArray[np.float64]], dict[str, Change]]:
+    """Weights of counts and sequence model, what is used of them, also by fold, and what they change."""
     names = (COUNTS, SEQUENCE)
     fitted = fit(names, rest.held)
-    parts = _beside_parts(rest, names)
+    parts, by_fold = _beside_parts(rest, names)
     best = max(parts, key=lambda name: parts[name][0])
     if _loses(parts[best]):
-        return fitted, _alone(best), parts
-    return fitted, fitted if float(fitted.low[1]) > 0 else _alone(COUNTS), parts
+        return fitted, _alone(best), {}, parts
+    if float(fitted.low[1]) > 0:
+        return fitted, fitted, by_fold, parts
+    return fitted, _alone(COUNTS), {}, parts
 
 
-def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
-    """What the mixture changes against each of its parts alone, in folds on which it was not weighed."""
+def _beside_parts(
+    rest: Blocks, names: tuple[str, ...]
+) -> tuple[dict[str, Change], dict[int, NDArray[np.float64]]]:
+    """What the mixture changes against each of its parts alone, in folds on which it was not weighed.
+
+    With the weights for each fold.
+    """
     fused, alone, user = [], {name: list[NDArray[np.float64]]() for name in names}, []
+    by_fold = {}
     for fold in sorted(set(rest.folds)):
-        weights = _weights(names, rest.without(fold), rest.held)
+        weights = by_fold[fold] = _weights(names, rest.without(fold), rest.held)
         for held in _of(rest, fold):
             fused.append(log_likelihood(held, weights))
             for name, unit in zip(names, np.eye(len(names)), strict=True):
                 alone[name].append(log_likelihood(held, unit))
             user.append(held.user)
     total, users = np.concatenate(fused), np.concatenate(user)
-    return {name: mean_by_user(np.concatenate(alone[name]) - total, users) for name in names}
+    return {name: mean_by_user(np.concatenate(alone[name]) - total, users) for name in names}, by_fold
 
 
 def _content(
     rest: Blocks, names: tuple[str, ...], base: Mixture, near: tuple[str, ...]
-) -> tuple[Mixture, Mixture, Change]:
-    """Weights of content on top of the rest, what is used of all, and what content changes.
+) -> tuple[Mixture, Change, dict[int, NDArray[np.float64]]]:
+    """Weights of content on top of the rest, what content changes, and the weights by fold.
 
-    That is measured against the rest weighed anew, in folds on which neither was weighed.
+    The change is measured against the rest weighed anew, in folds on which neither was weighed.
     """
     chosen = (*base.names, *near)
     blocks = _only(rest, names, chosen)
     fitted = _fitted(chosen, blocks.held)
-    margin = _content_margin(blocks, chosen, len(base.names))
-    return fitted, fitted if margin[0] < 0 else base, margin
+    return fitted, *_content_margin(blocks, chosen, len(base.names))
 
 
-def _content_margin(blocks: Blocks, names: tuple[str, ...], first: int) -> Change:
-    """What the features behind the `first` ones change, in folds on which no weight was fitted."""
-    change, user = [], []
+def _content_margin(
+    blocks: Blocks, names: tuple[str, ...], first: int
+) -> tuple[Change, dict[int, NDArray[np.float64]]]:
+    """What the features behind the `first` ones change, in folds on which no weight was fitted.
+
+    With the weights of all features for each fold.
+    """
+    change, user, by_fold = [], [], {}
     for fold in sorted(set(blocks.folds)):
         others = blocks.without(fold)
-        both = _weights(names, others, blocks.held)
+        both = by_fold[fold] = _weights(names, others, blocks.held)
         without = _weights(names[:first], _first(others, first), _first(blocks.held, first))
         for held in _of(blocks, fold):
             [alone] = _first([held], first)
             change.append(log_likelihood(alone, without) - log_likelihood(held, both))
             user.append(held.user)
-    return mean_by_user(np.concatenate(change), np.concatenate(user))
+    return mean_by_user(np.concatenate(change), np.concatenate(user)), by_fold
 
 
 def _without_context(unplanned: Blocks, near: tuple[str, ...]) -> Mixture | None:
@@ -164,27 +219,22 @@ def _without_context(unplanned: Blocks, near: tuple[str, ...]) -> Mixture | None
     usable = tuple(name for name in near if name in (TEXT_ITEMS, ENGAGED_ITEMS, EARLIER_ITEMS))
     if sum(len(held.successor) for held in unplanned.held) < FEWEST:
         return None
-    _, used, _ = _content(unplanned, names, _alone(COUNTS), usable)
-    return used if len(used.names) > 1 else None
+    fitted, margin, _ = _content(unplanned, names, _alone(COUNTS), usable)
+    return fitted if margin[0] < 0 and len(fitted.names) > 1 else None
 
 
-def _planner(
-    rest: Blocks, sample: Blocks, base: Mixture, order: tuple[str, ...]
-) -> tuple[Mixture, Mixture, Change, Change]:
+def _planner(weighed: Weighed, sample: Blocks) -> tuple[Mixture, Mixture, Change, Change]:
     """The planner's weight on top of the rest, and what is used of all; then what the planner changes beside
     the rest, and the mixture beside the planner.
 
     In each fold the rest is weighed on the others, so that it is as good as it is on what comes next.
     """
     names = ("rest", PLANNER)
-    scored = Blocks()
-    below = _only(rest, order, base.names)
+    scored, base = Blocks(), weighed.used
     for fold in sorted(set(sample.folds)):
-        weights = base.weights
-        if base.examples:  # fitted, and not one score as it is
-            weights = _weights(base.names, below.without(fold), below.held)
+        weights = weighed.by_fold.get(fold, base.weights)
         for held in _of(sample, fold):
-            scored.add(fold, _reduced(held, base.names, weights, order))
+            scored.add(fold, _reduced(held, base.names, weights, weighed.names))
     fitted = fit(names, scored.held)
     margin, alone = _margin(scored, names)
     used = base

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import BoolArray, Mixture, Transitions
+from freshet.stages.counts.compiled_fit import add_derivatives, weighed_below_top
 
 BLOCK = 128
 """Rows whose features (about 100 kB each at 200 interests) are worked on while they are in the cache."""
@@ -121,7 +122,9 @@ def fit(
         belief = 1 / np.square(np.asarray(spread, np.float64))
         penalty += np.diag(belief)
         pull = belief * (0.0 if centre is None else centre)
-    weights, hessian, by_user = _optimum(held, weights, _Belief(penalty, pull), iterations, fixed)
+    weights, hessian, by_user = _optimum(
+        _Examples.of(held), weights, _Belief(penalty, pull), iterations, fixed
+    )
     bread = np.zeros_like(hessian)
     bread[fixed:, fixed:] = np.linalg.inv((hessian + penalty)[fixed:, fixed:])
     error = np.sqrt(np.maximum(np.diag(bread @ (by_user.T @ by_user) @ bread), 0.0))
@@ -147,52 +150,73 @@ class _Belief:
         return likelihood - 0.5 * float(weights @ self.penalty @ weights) + float(self.pull @ weights)
 
 
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """What is held out, laid out for the loops that go through it several times.
+
+    Attributes:
+        held: the blocks, each contiguous.
+        person: (n,) number of each transition's user, from 0.
+    """
+
+    held: list[Held]
+    person: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, held: Sequence[Held]) -> _Examples:
+        """The same, once and for all."""
+        lying = [
+            Held(np.ascontiguousarray(one.features), np.ascontiguousarray(one.known), one.successor, one.user)
+            for one in held
+        ]
+        _, person = np.unique(np.concatenate([one.user for one in held]), return_inverse=True)
+        return cls(lying, person)
+
+    def by_user(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(U, F) the sum of gradients (n, F) per user."""
+        total = np.zeros((int(self.person.max()) + 1, gradient.shape[1]))
+        np.add.at(total, self.person, gradient)
+        return total
+
+
 def _optimum(
-    held: Sequence[Held], weights: NDArray[np.float64], belief: _Belief, iterations: int, fixed: int
+    examples: _Examples, weights: NDArray[np.float64], belief: _Belief, iterations: int, fixed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """The best weights (F,) by Newton's method, minus the Hessian (F, F) and the gradient per user there."""
-    likelihood, gradient, hessian, by_user = _derivatives(held, weights)
+    likelihood, gradients, hessian = _derivatives(examples, weights)
     for _ in range(iterations):
-        slope = gradient - belief.penalty @ weights + belief.pull
+        slope = gradients.sum(axis=0) - belief.penalty @ weights + belief.pull
         step = np.zeros(len(weights))
         step[fixed:] = np.linalg.solve((hessian + belief.penalty)[fixed:, fixed:], slope[fixed:])
         before = belief.added(likelihood, weights)
         if 0.5 * float(step @ slope) < 1e-9 * abs(before):  # what the step would gain
             break
         while True:  # halve the step while it overshoots
-            likelihood, gradient, hessian, by_user = _derivatives(held, weights + step)
+            likelihood, gradients, hessian = _derivatives(examples, weights + step)
             gain = belief.added(likelihood, weights + step) - before
             if gain >= 0 or float(np.abs(step).max()) < 1e-9:
                 break
             step = step / 2
         weights = weights + step
-    return weights, hessian, by_user
+    return weights, hessian, examples.by_user(gradients)
 
 
 def _derivatives(
-    held: Sequence[Held], weights: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Log-likelihood, its gradient (F,), minus its Hessian (F, F), and the gradient per user (U, F)."""
-    likelihood = 0.0
+    examples: _Examples, weights: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Log-likelihood, its gradient per transition (n, F), and minus its Hessian (F, F)."""
+    likelihood, start = 0.0, 0
     hessian = np.zeros((len(weights), len(weights)))
-    parts, users = [], []
-    for block in held:
+    gradients = np.empty((len(examples.person), len(weights)))
+    for block in examples.held:
         size = block.known.shape[1]
         together = BLOCK if size <= 1024 else max(1, BLOCK * 200 // size)
-        for start in range(0, len(block.successor), together):
-            rows = slice(start, start + together)
-            features = block.features[rows].astype(np.float64)  # (n, F, N)
-            logp = log_softmax(np.matmul(weights, features), block.known[rows])
-            p = np.exp(logp)
-            index = np.arange(len(p))
-            likelihood += float(logp[index, block.successor[rows]].sum())
-            mean = np.matmul(features, p[:, :, None])[:, :, 0]
-            weighted = features * p[:, None, :]
-            hessian += np.matmul(weighted, features.transpose(0, 2, 1)).sum(axis=0) - mean.T @ mean
-            parts.append(features[index, :, block.successor[rows]] - mean)
-            users.append(block.user[rows])
-    rows_gradient = np.concatenate(parts)
-    _, inverse = np.unique(np.concatenate(users), return_inverse=True)
-    by_user = np.zeros((inverse.max() + 1, len(weights)))
-    np.add.at(by_user, inverse, rows_gradient)
-    return likelihood, rows_gradient.sum(axis=0), hessian, by_user
+        for first in range(0, len(block.successor), together):
+            rows = slice(first, first + together)
+            features, successor = block.features[rows], block.successor[rows]
+            below = np.empty((len(features), size))
+            weighed_below_top(features, block.known[rows], weights, below)
+            odds, end = np.exp(below), start + len(features)
+            likelihood += add_derivatives(features, below, odds, successor, hessian, gradients[start:end])
+            start = end
+    return likelihood, gradients, hessian + np.tril(hessian, -1).T

@@ -5,9 +5,8 @@ from __future__ import annotations
 from freshet.core.ports import Planner
 from freshet.core.types import Fusion
 from freshet.run_context import RunContext
-from freshet.stages.content import step as vectors
+from freshet.stages.counts.early_scores import early_of
 from freshet.stages.inference.step import PlannerAnswers
-from freshet.stages.sequence import step as sequences
 from freshet.storage.artifacts import Artifact
 
 
@@ -34,7 +33,5 @@ def fuse(
         return None
     relative = planner is not None and planner.abilities.relative
     windows = None if answers is None else answers.windows
-    early = sequences.open_model(sequence, sequences.EARLY).logits if sequence is not None else None
     with ctx.run.step("mixture"):
-        view = vectors.held_out_view(ctx, content)
-        return ctx.fitter.fuse(windows, early, view, relative=relative)
+        return ctx.fitter.fuse(windows, early_of(ctx, sequence, content), relative=relative)

@@ -11,10 +11,9 @@ from freshet.core.errors import NotEnoughData
 from freshet.core.types import ContentView
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, live
-from freshet.stages.content import step as vectors
+from freshet.stages.counts.early_scores import early_of
 from freshet.stages.counts.holdout_windows import Stretch
 from freshet.stages.live.calibration import PSEUDO, Calibrated, calibrate
-from freshet.stages.sequence import step as sequencing
 from freshet.storage.artifacts import Artifact, committed, newest
 from freshet.storage.build_once import build_once
 from freshet.storage.durable import read_json
@@ -124,15 +123,14 @@ def _early(
     """
     if table is None:
         return ctx.fitter.scorer_of, None
-    inputs, early = TableManifest.of(table).inputs, None
+    inputs, sequence = TableManifest.of(table).inputs, None
     if counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
-        made = committed(ctx.ws.store, "sequences", inputs.sequence)
-        early = sequencing.open_model(made, sequencing.EARLY).logits
+        sequence = committed(ctx.ws.store, "sequences", inputs.sequence)
     content = committed(ctx.ws.store, "content", inputs.content) if inputs.content else None
-    view = vectors.held_out_view(ctx, content)
-    fusion = ctx.fitter.fuse(None, early, view)
+    early = early_of(ctx, sequence, content)
+    fusion, view = ctx.fitter.fuse(None, early), early.content
     centroids = view.centroids if view is not None else None
-    return lambda part: ctx.fitter.scorer_of(part, fusion, early, centroids), view
+    return lambda part: ctx.fitter.scorer_of(part, fusion, early.sequence, centroids), view
 
 
 def _summary(calibrated: Calibrated | None, why: str) -> dict[str, Any]:

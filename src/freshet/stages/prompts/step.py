@@ -29,6 +29,7 @@ from freshet.core.types import (
 from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.content import step as vectors
+from freshet.stages.counts.fitter import Early
 from freshet.stages.evidence.step import ChosenEvidence, earlier
 from freshet.stages.prompts.short_lists import KEPT, choose
 from freshet.stages.prompts.workspace_wording import TRAINED
@@ -60,8 +61,9 @@ class ListMaker:
         size = ctx.config.planner.shortlist
         if not size:
             return None
-        view = vectors.held_out_view(ctx, content)
-        fusion = None if view is None else ctx.fitter.fuse(None, content=view)
+        version = content.version if content is not None else ""
+        early = ctx.fitter.early("", version, lambda: Early(content=vectors.held_out_view(ctx, content)))
+        fusion, view = ctx.fitter.fuse(None, early), early.content
         return cls(ctx, size, fusion, None if view is None else view.centroids, vectors.centroids(content))
 
     def at(
