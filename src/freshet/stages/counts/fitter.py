@@ -32,7 +32,7 @@ from freshet.core.types import (
 )
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
-from freshet.stages.counts.count_fit import NO_PRIOR, CountFit, CountFits
+from freshet.stages.counts.count_fit import NO_PRIOR, CountFit, CountFits, FeaturesOf
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 from freshet.stages.counts.log_counts import LogCounts
 from freshet.stages.counts.mixture import FEWEST
@@ -230,11 +230,11 @@ class CountFitter:
         return self._in_folds(self.fit)
 
     def _in_folds(self, on_all: CountFit, shares: Sequence[float] = NO_PRIOR) -> list[CountFit]:
-        found = []
+        found, seen = [], dict[FeaturesOf, counts.Held]()
         for fold in range(max(self.folds) + 1 if self.folds else 0):
             others = [number for number, of in enumerate(self.folds) if of != fold]
             try:
-                found.append(self._fits.on(others, shares) if others else on_all)
+                found.append(self._fits.on(others, shares, seen) if others else on_all)
             except NotEnoughData:
                 found.append(on_all)
         return found
