@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +56,13 @@ class Early:
         sequence: logits of a sequence model; None without one.
         content: vectors; None without them.
         weighed: both, beside the counts of one moment: weighed by its `CountFitter` when that is first asked.
+        seconds: that took; 0 before.
     """
 
     sequence: counts.SequenceLogits | None = None
     content: ContentView | None = None
     weighed: counts.Weighed | None = None
+    seconds: float = 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -283,7 +286,9 @@ class CountFitter:
         if (answered is None and early.is_empty) or self.fit.unfitted:
             return None
         if early.weighed is None:
+            start = monotonic()
             early.weighed = self._weighed(early)
+            early.seconds = monotonic() - start
         return early.weighed.fused(None if answered is None else self._sample(answered, early, relative))
 
     def _weighed(self, early: Early) -> counts.Weighed:

@@ -33,5 +33,8 @@ def fuse(
         return None
     relative = planner is not None and planner.abilities.relative
     windows = None if answers is None else answers.windows
-    with ctx.run.step("mixture"):
-        return ctx.fitter.fuse(windows, early_of(ctx, sequence, content), relative=relative)
+    with ctx.run.step("mixture") as step:
+        early = early_of(ctx, sequence, content)
+        if early.seconds:  # weighed for another table, and as dear to this one if it were alone
+            step.details = {"shared_seconds": early.seconds}
+        return ctx.fitter.fuse(windows, early, relative=relative)
