@@ -167,9 +167,11 @@ class CountFits:
         Users without interests are few features and one prompt: they keep the weights of all, which hold out
         better than their own.
         """
-        held = []
+        held, chosen = [], (half_life, prior_counts, share)
+        for other in [key for key in seen if key[2:] != chosen]:  # one set of them is large enough
+            del seen[other]
         for part in parts:
-            key = part.window, part.start, half_life, prior_counts, share
+            key = part.window, part.start, *chosen
             if key not in seen:
                 model = self.counts.model_of(part, half_life, prior_counts, share)
                 seen[key] = counts.held_by_counts(model, part.held)
