@@ -44,8 +44,8 @@ from freshet.replay.figures.intervals import DRAWS, Resampled, estimate, ratio
 from freshet.replay.replay_plan import BY_SOURCE
 from freshet.run_context import RunContext
 from freshet.stages.content import step as vectors
-from freshet.stages.counts.early_scores import early_of
 from freshet.stages.counts.fitter import fitter_for
+from freshet.stages.counts.step import early_of
 from freshet.stages.transitions.step import learned_by
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace

@@ -64,6 +64,17 @@ def test_what_is_fused_is_judged_where_its_counts_were_not_fitted(known: LogSnap
     assert not np.array_equal(counting.count_weights, altered.count_weights)
 
 
+def test_folds_that_share_features_and_likelihoods_are_as_if_each_were_alone(known: LogSnapshot) -> None:
+    counting = CountFitter(known, 2, 20_000, 2)
+    _ = counting.fit
+    assert len(counting.fits) == len(set(counting.folds)) > 1
+    for fold, found in enumerate(counting.fits):
+        others = [number for number, of in enumerate(counting.folds) if of != fold]
+        alone = CountFitter(known, 2, 20_000, 2)._fits.on(others)
+        assert (found.half_life, found.prior_counts) == (alone.half_life, alone.prior_counts)
+        assert np.array_equal(found.weights, alone.weights)
+
+
 def _shuffled(held: Transitions) -> Transitions:
     """Everybody took up something else that was new to them."""
     rng = np.random.default_rng(0)

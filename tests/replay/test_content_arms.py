@@ -38,7 +38,7 @@ def rows(results: Results, arm: str) -> dict[str, list]:
 @pytest.fixture(autouse=True)
 def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Content is kept: it is asked what arms do with it, not whether it pays in a small world."""
-    monkeypatch.setattr(fusion, "_content_margin", lambda *_: (-1.0, -2.0, -0.5))
+    monkeypatch.setattr(fusion, "_content_margin", lambda *_: ((-1.0, -2.0, -0.5), {}))
 
 
 @pytest.mark.slow

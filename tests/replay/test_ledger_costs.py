@@ -25,3 +25,12 @@ def test_a_table_that_was_there_is_paid_once() -> None:
     made = record("done", StepRecord("inference", tokens=7), StepRecord("table", "tables/a"))
     again = record("done", StepRecord("table", "tables/a", cached=True))
     assert sum(step.tokens for step in CostBook.of([made, again]).of_artifact("tables/a")) == 7
+
+
+def test_who_shares_what_was_weighed_bears_it_whole() -> None:
+    first = [StepRecord("mixture", seconds=4.0), StepRecord("table", "tables/a", seconds=1.0)]
+    shared = StepRecord("mixture", seconds=0.5, details={"shared_seconds": 3.5})
+    book = CostBook.of([record("done", *first, shared, StepRecord("table", "tables/b", seconds=1.0))])
+    for table in ("a", "b"):
+        assert book.cost_of_refresh(table, lambda seconds, _: seconds) == 5.0
+    assert shared.seconds == 0.5  # the ledger holds what was measured

@@ -109,6 +109,20 @@ def test_arms_share_equal_artifacts_and_part_where_they_differ(
     assert last["hybrid"].model == last["finetune"].model != last["retrieval"].model == first["hybrid"].model
 
 
+@pytest.mark.parametrize("arm", ["evidence-frozen", "hybrid-live"])
+def test_an_arm_alone_ranks_as_it_does_beside_those_it_shares_with(
+    results: Results, world: Path, tmp_path: Path, arm: str
+) -> None:
+    ws = made(world, tmp_path)
+    alone = Results.of(roll(open_sandbox(ws, START), planned(ws, arms=(arm,)))).judged
+    assert len(alone)
+    beside = by_arm(results.judged, arm)
+    own = [
+        name for name in alone.column_names if name != "bare_top1"
+    ]  # that is told by an arm without evidence
+    assert alone.select(own).equals(beside.select(own))
+
+
 def test_live_arms_stand_on_the_tables_of_the_arms_they_are_named_after(
     replayed: tuple[Workspace, Plan, list[Artifact]], results: Results
 ) -> None:

@@ -17,8 +17,8 @@ from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, evidence
 from freshet.stages.content import step as vectors
 from freshet.stages.content.format import FULL
-from freshet.stages.counts.early_scores import early_of
 from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.counts.step import early_of
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table.format import open_planner, open_scorer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -138,7 +138,7 @@ class Origin:
     """What is known, counted and tuned as of an origin, and what everything has cost so far.
 
     Attributes:
-        fitters: counts as of it, by days between refreshes.
+        fitted: counts as of it, by days between refreshes: fitted when they are first asked for.
         planners: those loaded so far, by version of their model.
         tables: those made at this origin, by what they are made of: arms that would make the same share one.
     """
@@ -147,7 +147,7 @@ class Origin:
     run: Run
     plan: Plan
     log: LogSnapshot
-    fitters: Mapping[int, CountFitter]
+    fitted: Callable[[int], CountFitter]
     tuned: Tuned | None
     costs: CostBook
     planners: dict[str, LazyPlanner]
@@ -155,7 +155,7 @@ class Origin:
 
     def fitter(self, arm: Arm) -> CountFitter:
         """Counts whose weights are fitted for the age that an arm's counts get."""
-        return self.fitters[arm.refreshed_every(self.plan.every, self.plan.tune_every)]
+        return self.fitted(arm.refreshed_every(self.plan.every, self.plan.tune_every))
 
     def context(self, arm: Arm) -> RunContext:
         """What the steps of an arm are given."""
@@ -238,7 +238,8 @@ def _decide(origin: Origin, arm: Arm, before: ArmState) -> CadenceDecision:
     policy = cadence.policy(kind, arm.days or origin.plan.every, schedule.drift_alpha, schedule.value_per_hit)
     refreshes = [AsOf.parse(day) for day in before.refreshes]
     cost = origin.costs.cost_of_refresh(before.table, origin.run.money)
-    decision = policy.decide(see(policy, origin.fitter(arm), refreshes, cost))
+    # arms that count for another age refresh when that has passed, and look at nothing
+    decision = policy.decide(see(policy, origin.fitted(origin.plan.every), refreshes, cost))
     return replace(decision, why="") if kind == "fixed" else decision
 
 

@@ -6,7 +6,7 @@ Arms share equal artifacts; each bears their whole cost, since each would have t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from freshet.storage.ledger import Record, Run, StepRecord
 
@@ -32,7 +32,8 @@ class CostBook:
         leading: list[StepRecord] = []
         for step in steps:
             if step.name in OF_A_TABLE:
-                leading.append(step)
+                shared = float(step.details.get("shared_seconds", 0.0))
+                leading.append(replace(step, seconds=step.seconds + shared))
             elif step.artifact and not step.cached:
                 self.entries[step.artifact] = [*leading, step] if step.name == "table" else [step]
             if step.name == "table":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pyarrow as pa
@@ -135,11 +135,10 @@ class _Replayer:
         """Make what the arms would have made at an origin, evaluate it, and store both."""
         plan = self.plan
         log, fitter = self._known(run, at), self._fitter(run, at, plan.every)
-        ages = {self._days(arm) for arm in plan.arms}
-        by_age = {days: self._fitter(run, at, days) for days in {plan.every, *ages}}
         ctx = RunContext(self.sandbox, run, log, fitter)
         tuned = tune_if_due(ctx, plan, checkpoint.tuned)
-        origin = Origin(self.sandbox, run, plan, log, by_age, tuned, self.costs, self._planners)
+        fitted = partial(self._fitter, run, at)
+        origin = Origin(self.sandbox, run, plan, log, fitted, tuned, self.costs, self._planners)
         states = {arm.name: advance(origin, arm, checkpoint.arms.get(arm.name)) for arm in plan.arms}
         self.costs.add(run.record.steps)
         after = Checkpoint(tuned, states)

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from freshet.core.types import CONTENT, EARLIER_ITEMS, ENGAGED_ITEMS, TEXT_INTERESTS, TEXT_ITEMS, Fusion
-from freshet.stages.counts import COUNTS, FUSED, PLANNER, SEQUENCE, Blocks, Held, fit, fuse, log_likelihood
+from freshet.stages.counts import (
+    COUNTS,
+    FUSED,
+    PLANNER,
+    SEQUENCE,
+    Blocks,
+    Held,
+    fit,
+    fuse,
+    log_likelihood,
+    weigh,
+)
 from freshet.stages.counts import fusion as fusing
 
 N, ROWS = 6, 1500
@@ -85,6 +96,35 @@ def test_without_the_planner_the_rest_does_not_depend_on_what_the_planner_was_as
     assert fusion.used.names == alone.used.names == names
     np.testing.assert_array_equal(fusion.used.weights, alone.used.weights)
     assert fusion.used.examples == 2 * ROWS
+
+
+@pytest.mark.parametrize("names", [(COUNTS,), BOTH, NEAR, (*BOTH, *CONTENT)])
+def test_planners_on_top_of_what_was_weighed_once_are_as_if_each_were_alone(names: tuple[str, ...]) -> None:
+    truth = {COUNTS: 0.8, SEQUENCE: 0.6, TEXT_ITEMS: 2.0, PLANNER: 0.5}
+    told = (COUNTS, PLANNER, *names[1:])
+    samples = [
+        blocks(*(held(truth, told, seed=seed, rows=300) for seed in (few, few + 1))) for few in (60, 70)
+    ]
+    rest = blocks(*(held(truth, names, seed=seed) for seed in (60, 61)))
+    once = weigh(rest, names)
+    for sample in (*samples, None):
+        shared, alone = once.fused(sample), fuse(rest, sample, names)
+        for one, other in ((shared.fitted, alone.fitted), (shared.used, alone.used)):
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert one.as_dict() == other.as_dict()
+        assert (shared.margin, shared.parts) == (alone.margin, alone.parts)
+
+
+def test_weights_of_a_fold_are_those_fitted_on_the_others() -> None:
+    names = (*BOTH, *CONTENT)
+    parts = [held({COUNTS: 0.8, SEQUENCE: 0.6, TEXT_ITEMS: 2.0}, names, seed=seed) for seed in (80, 81, 82)]
+    weighed = weigh(blocks(*parts), names)
+    assert weighed.used.names == names
+    for fold in range(3):
+        others = parts[:fold] + parts[fold + 1 :]
+        np.testing.assert_array_equal(weighed.by_fold[fold], fusing._weights(names, others, parts))
+    assert not np.array_equal(weighed.by_fold[0], weighed.by_fold[1])
 
 
 def test_counts_may_win_alone() -> None:

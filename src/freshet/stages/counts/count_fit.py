@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
-from freshet.core.types import Mixture
+from freshet.core.types import AsOf, Mixture
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch
@@ -28,6 +28,8 @@ SPREAD_WITH_PRIOR = 0.3
 """The same where counts are shrunk to a planner's prior; then what it says is believed (decision 47)."""
 NO_PRIOR = (0.0,)
 """The shares tried where no planner was asked beforehand."""
+FeaturesOf = tuple[int, AsOf, float, tuple[float, ...], float]
+"""Of what features are: window and start of a stretch; half-life, prior counts and share of its counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +72,24 @@ class CountFits:
         self.holdout = holdout
         self.counts = log_counts
         self.names = counts.feature_names(log.scales.half_lives, k)
+        self._held_out: dict[tuple[int, AsOf, float, int, float], counts.HeldOut] = {}
 
     def informed(self, windows: Sequence[int]) -> int:
         """Held-out transitions of these windows that come after anything was counted."""
         return sum(len(part.held) for part in self._parts(windows) if self.counts.is_informed(part))
 
-    def on(self, windows: Sequence[int], shares: Sequence[float] = NO_PRIOR) -> CountFit:
+    def on(
+        self,
+        windows: Sequence[int],
+        shares: Sequence[float] = NO_PRIOR,
+        seen: dict[FeaturesOf, counts.Held] | None = None,
+    ) -> CountFit:
         """Half-life and share, then prior counts, then weights, chosen one after the other.
 
         Args:
             windows: numbers of those to fit on.
             shares: of the planner that was asked beforehand, to choose from.
+            seen: features from earlier fits, and from this one for later ones.
 
         Raises:
             NotEnoughData: they hold fewer than 20 transitions with others counted before them.
@@ -94,14 +103,14 @@ class CountFits:
             )
         tried = [(days, share) for share in shares for days in self.log.scales.transition_half_lives]
         likelihood = [
-            counts.likelihood_after_last([self.counts.held_out(part, days, 1, share) for part in parts])
+            counts.likelihood_after_last([self._held(part, days, 1, share) for part in parts])
             for days, share in tried
         ]
         half_life, share = tried[int(np.argmax(likelihood))]
         prior_counts = counts.choose_prior_counts(
-            [self.counts.held_out(part, half_life, self.k, share) for part in parts], self.k
+            [self._held(part, half_life, self.k, share) for part in parts], self.k
         )
-        mixtures = self._mixtures(parts, half_life, prior_counts, share)
+        mixtures = self._mixtures(parts, half_life, prior_counts, share, {} if seen is None else seen)
         return CountFit(half_life, prior_counts, mixtures, share=share)
 
     def stand_in(self, why: str) -> CountFit:
@@ -134,22 +143,39 @@ class CountFits:
             weights[self.log.scales.steady] = 1.0
         return weights
 
+    def _held(self, part: Stretch, half_life: float, longest: int, share: float) -> counts.HeldOut:
+        """`LogCounts.held_out`, one for all fits: it remembers what it was asked."""
+        key = part.window, part.start, half_life, longest, share
+        if key not in self._held_out:
+            self._held_out[key] = self.counts.held_out(part, half_life, longest, share)
+        return self._held_out[key]
+
     def _parts(self, windows: Sequence[int]) -> list[Stretch]:
         within = set(windows)
         return [part for part in self.holdout.stretches if part.window in within]
 
     def _mixtures(
-        self, parts: Sequence[Stretch], half_life: float, prior_counts: tuple[float, ...], share: float
+        self,
+        parts: Sequence[Stretch],
+        half_life: float,
+        prior_counts: tuple[float, ...],
+        share: float,
+        seen: dict[FeaturesOf, counts.Held],
     ) -> tuple[Mixture, ...]:
         """What drives a person's next step differs with how much is known of them.
 
         Users without interests are few features and one prompt: they keep the weights of all, which hold out
         better than their own.
         """
-        held = []
+        held, chosen = [], (half_life, prior_counts, share)
+        for other in [key for key in seen if key[2:] != chosen]:  # one set of them is large enough
+            del seen[other]
         for part in parts:
-            model = self.counts.model_of(part, half_life, prior_counts, share)
-            held.append((counts.held_by_counts(model, part.held), part.held))
+            key = part.window, part.start, *chosen
+            if key not in seen:
+                model = self.counts.model_of(part, half_life, prior_counts, share)
+                seen[key] = counts.held_by_counts(model, part.held)
+            held.append((seen[key], part.held))
         fit = partial(
             counts.fit,
             self.names,

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from time import monotonic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ from freshet.core.types import (
 )
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
-from freshet.stages.counts.count_fit import NO_PRIOR, CountFit, CountFits
+from freshet.stages.counts.count_fit import NO_PRIOR, CountFit, CountFits, FeaturesOf
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 from freshet.stages.counts.log_counts import LogCounts
 from freshet.stages.counts.mixture import FEWEST
@@ -55,11 +56,13 @@ class Early:
         sequence: logits of a sequence model; None without one.
         content: vectors; None without them.
         weighed: both, beside the counts of one moment: weighed by its `CountFitter` when that is first asked.
+        seconds: that took; 0 before.
     """
 
     sequence: counts.SequenceLogits | None = None
     content: ContentView | None = None
     weighed: counts.Weighed | None = None
+    seconds: float = 0.0
 
     @property
     def is_empty(self) -> bool:
@@ -230,11 +233,11 @@ class CountFitter:
         return self._in_folds(self.fit)
 
     def _in_folds(self, on_all: CountFit, shares: Sequence[float] = NO_PRIOR) -> list[CountFit]:
-        found = []
+        found, seen = [], dict[FeaturesOf, counts.Held]()
         for fold in range(max(self.folds) + 1 if self.folds else 0):
             others = [number for number, of in enumerate(self.folds) if of != fold]
             try:
-                found.append(self._fits.on(others, shares) if others else on_all)
+                found.append(self._fits.on(others, shares, seen) if others else on_all)
             except NotEnoughData:
                 found.append(on_all)
         return found
@@ -283,7 +286,9 @@ class CountFitter:
         if (answered is None and early.is_empty) or self.fit.unfitted:
             return None
         if early.weighed is None:
+            start = monotonic()
             early.weighed = self._weighed(early)
+            early.seconds = monotonic() - start
         return early.weighed.fused(None if answered is None else self._sample(answered, early, relative))
 
     def _weighed(self, early: Early) -> counts.Weighed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,22 @@ class HeldOut:
     suffixes: Sequence[Sums]
     held: Transitions
     towards: NDArray[np.float64] | None = None
+    _found: dict[tuple[float, ...], NDArray[np.float64]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def likelihoods(self, chosen: Sequence[float], length: int) -> NDArray[np.float64]:
+        """(GRID,) log-likelihood of the shares after contexts of that length alone, for each strength.
+
+        Computed once: folds ask about the same windows again and again.
+
+        Args:
+            chosen: the strengths of shorter contexts; those of longer ones change nothing.
+        """
+        key = length, *chosen
+        if key not in self._found:
+            self._found[key] = _likelihoods(self, chosen, length)
+        return self._found[key]
 
 
 def likelihood_after_last(windows: Sequence[HeldOut]) -> float:
@@ -40,24 +56,20 @@ def likelihood_after_last(windows: Sequence[HeldOut]) -> float:
     What decides between half-lives of transitions; the same held-out transitions must be given for each.
     Sums after contexts of length 1 are enough.
     """
-    found = sum((_likelihoods(window, GRID[3:4], 1) for window in windows), np.zeros(len(GRID)))
-    return float(found.max())
+    return float(sum((window.likelihoods((), 1) for window in windows), np.zeros(len(GRID))).max())
 
 
 def choose_prior_counts(windows: Sequence[HeldOut], k: int) -> tuple[float, ...]:
     """Strengths for context lengths 1..k, chosen one after the other by held-out likelihood."""
     chosen: list[float] = []
     for length in range(1, k + 1):
-        rest = [GRID[3]] * (k - len(chosen))  # of lengths that are not looked at yet
-        likelihood = sum(
-            (_likelihoods(window, [*chosen, *rest], length) for window in windows), np.zeros(len(GRID))
-        )
-        chosen.append(GRID[int(np.argmax(likelihood))])
+        total = sum((window.likelihoods(chosen, length) for window in windows), np.zeros(len(GRID)))
+        chosen.append(GRID[int(np.argmax(total))])
     return tuple(chosen)
 
 
-def _likelihoods(window: HeldOut, prior_counts: Sequence[float], length: int) -> NDArray[np.float64]:
-    """(GRID,) log-likelihood of the shares after contexts of that length alone, for each strength.
+def _likelihoods(window: HeldOut, chosen: Sequence[float], length: int) -> NDArray[np.float64]:
+    """What `HeldOut.likelihoods` gives.
 
     Shares are (counts + s * towards) / (total + s), and the total cancels in the probability of what came
     next among what the user didn't know: only four sums per transition depend on the counts.
@@ -66,7 +78,7 @@ def _likelihoods(window: HeldOut, prior_counts: Sequence[float], length: int) ->
     if not rows.any():
         return np.zeros(len(GRID))
     recent, next_ = window.held.recent[rows], window.held.successor[rows].astype(np.int64)
-    model = window.build(prior_counts)
+    model = window.build([*chosen, *[GRID[3]] * (len(window.suffixes) - len(chosen))])
     counts = ContextCounts.of(window.suffixes[length - 1], model.interests).after(recent[:, -length:])
     if length == 1 and window.towards is not None:
         towards = window.towards[recent[:, -1]]

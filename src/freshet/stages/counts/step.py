@@ -5,8 +5,10 @@ from __future__ import annotations
 from freshet.core.ports import Planner
 from freshet.core.types import Fusion
 from freshet.run_context import RunContext
-from freshet.stages.counts.early_scores import early_of
+from freshet.stages.content import step as vectors
+from freshet.stages.counts.fitter import Early
 from freshet.stages.inference.step import PlannerAnswers
+from freshet.stages.sequence import step as sequences
 from freshet.storage.artifacts import Artifact
 
 
@@ -33,5 +35,19 @@ def fuse(
         return None
     relative = planner is not None and planner.abilities.relative
     windows = None if answers is None else answers.windows
-    with ctx.run.step("mixture"):
-        return ctx.fitter.fuse(windows, early_of(ctx, sequence, content), relative=relative)
+    with ctx.run.step("mixture") as step:
+        early = early_of(ctx, sequence, content)
+        if early.seconds:  # weighed for another table, and as dear to this one if it were alone
+            step.details = {"shared_seconds": early.seconds}
+        return ctx.fitter.fuse(windows, early, relative=relative)
+
+
+def early_of(ctx: RunContext, sequence: Artifact | None, content: Artifact | None) -> Early:
+    """The early weights of a sequence model and the early vectors of content, opened once for a moment."""
+
+    def opened() -> Early:
+        model = sequences.open_model(sequence, sequences.EARLY).logits if sequence is not None else None
+        return Early(model, vectors.held_out_view(ctx, content))
+
+    versions = (made.version if made is not None else "" for made in (sequence, content))
+    return ctx.fitter.early(*versions, opened)

@@ -11,8 +11,8 @@ from freshet.core.errors import NotEnoughData
 from freshet.core.types import ContentView
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, live
-from freshet.stages.counts.early_scores import early_of
 from freshet.stages.counts.holdout_windows import Stretch
+from freshet.stages.counts.step import early_of
 from freshet.stages.live.calibration import PSEUDO, Calibrated, calibrate
 from freshet.storage.artifacts import Artifact, committed, newest
 from freshet.storage.build_once import build_once
