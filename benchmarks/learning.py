@@ -12,8 +12,15 @@ the ranker of items and the `scratch` planner:
   that. `share_of_peak`: of `peak_gflops`, the best float32 product of two large square matrices on all cores,
   timed before each training; `peak_gflops_one` is that on one core. Trainings run on one thread.
 - `holdout_nll`: nats per row of a later fifth of the rows, after learning from those before it as production
-  does (the ranker: within the interest and over all items, added). `seconds` of that, for the sequence model
-  with learning anew from all rows; the planner's is of its whole recipe.
+  does (the ranker: within the interest and over all items, added). `seconds` of that; the planner's is of its
+  whole recipe.
+
+`trainings`: what the steps of a run train, `--later` days before the end of the log (`first`) and at its end,
+from random weights (`anew`) and from those of the first (`begun`; the ranker always begins anew).
+
+- `steps`, `seconds`: of all trainings of a step; `ended`: why each did.
+- `nll`: nats per row of the held-out windows, by the weights that know nothing of them (the ranker: of the
+  rows that ended its training). `more`: what `begun` has more than `anew`, and its standard error by user.
 """
 
 from __future__ import annotations
@@ -38,6 +45,10 @@ from shared import Show, folder, parse, parser, simulated, tell
 
 SIZE = 2048
 """Rows of the matrices whose product is the machine's best."""
+
+
+SEEDED = "sequence", "tuning", "ranker"
+"""Sections of the settings that have a seed of a learner."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +76,17 @@ def main() -> None:
     made.add_argument("--interests", type=int, default=100)
     made.add_argument("--epochs", type=float, default=1.0, help="of the trainings that are timed")
     made.add_argument("--rounds", type=int, default=3, help="trainings that are timed, of each learner")
-    options = parse(made, rounds=1, epochs=0.5)
+    made.add_argument("--later", type=int, default=28, help="days from the first training to the next")
+    made.add_argument("--seed", type=int, default=0, help="of these two trainings")
+    options = parse(made, rounds=1, epochs=0.5, later=7)
     load = os.getloadavg()[0]
     with folder(None) as root:
         prepare(root, options)
         learners = learners_of(jobs_of(root))
-        found = {name: measured(name, learner, options) for name, learner in learners.items()}
+        found: dict[str, Any] = {name: measured(name, learner, options) for name, learner in learners.items()}
+    with folder(None) as root:  # of its own: interests have to be formed before the first moment
+        prepare(root, options)
+        found["trainings"] = trainings(root, options.later, options.seed)
     note = str(options.events) if options.events else "SIMULATED log"
     tell(options, {"note": note, "load": round(load, 1), "cores": os.cpu_count(), **found})
 
@@ -155,7 +171,7 @@ def learners_of(jobs: tuple[Any, Any, Any]) -> dict[str, Learner]:
     return {
         "sequence": Learner(
             len(sequences.sequences),
-            lambda epochs: sequencer.train(replace(sequences, epochs=epochs)),
+            lambda epochs: sequencer.train(replace(sequences, epochs=epochs, later=None)),
             lambda: sequencer.train(sequences)[1].holdout_nll or float("nan"),
         ),
         "ranker": Learner(
@@ -175,13 +191,120 @@ def part_of(job: Any, rows: NDArray[np.int64]) -> Any:
 
 def nll(planner: Any, job: Any) -> float:
     """Nats per example of a planner relative to popularity, among what wasn't known."""
+    return float(losses(planner, job).mean())
+
+
+def losses(planner: Any, job: Any) -> NDArray[np.float64]:
+    """(n,) of the examples."""
     found = job.candidates
     ranking = planner.rank([example.prompt for example in job.examples], found.known.shape[1])
     scores = np.full(found.known.shape, -np.inf)
     np.put_along_axis(scores, ranking.successors.astype(np.int64), ranking.logp.astype(float), axis=1)
     scores = np.where(found.known, -np.inf, scores + found.popularity[found.window])
     chosen = scores[np.arange(len(scores)), [example.successor for example in job.examples]]
-    return float((np.logaddexp.reduce(scores, axis=1) - chosen).mean())
+    return np.asarray(np.logaddexp.reduce(scores, axis=1) - chosen)
+
+
+def trainings(root: Path, later: int, seed: int) -> dict[str, dict[str, Any]]:
+    """What a run trains, and what the next one does some days later."""
+    from freshet import due
+    from freshet.core.errors import GateFailed
+    from freshet.pipeline import context_of
+    from freshet.stages.events import step as events
+    from freshet.stages.items import step as items
+    from freshet.stages.sequence import step as sequence
+    from freshet.stages.tuning import step as tuning
+    from freshet.storage.artifacts import committed
+    from freshet.wiring import open_workspace
+
+    ws, show = open_workspace(root), Show()
+    seeded = {name: getattr(ws.config, name).model_copy(update={"seed": seed}) for name in SEEDED}
+    ws = replace(ws, config=ws.config.model_copy(update=seeded))
+    tuner = ws.tuner
+    with ws.run("run", "") as run:
+        events.import_sources(ws, run, datetime.now(UTC))
+        end = due.moment(ws, run, None, due.end_of_log(ws))
+        before, now = (context_of(ws, run, at) for at in (end.minus(later), end))
+
+        def told(step: str, train: Callable[[], object]) -> tuple[Any, dict[str, Any]]:
+            show.say(step)
+            made = train()
+            record = [one for one in run.record.steps if one.name == step][-1]
+            ended = record.details["trainings"].values()
+            return made, {
+                "steps": sum(one["steps"] for one in ended),
+                "seconds": round(record.seconds, 2),
+                "ended": [one.get("ended", "") for one in ended],
+            }
+
+        def tuned(ctx: Any, earlier: Any = None) -> Any:
+            try:
+                return tuning.finetune(ctx, tuner, earlier)
+            except GateFailed:  # judged well or badly: it is trained
+                judged = run.record.waiting or {}
+                run.record.outcome, run.record.waiting = "running", None
+                return committed(ws.store, "models", judged["model"])
+
+        found = {}
+        for name, step, train, losses in (
+            ("sequence", "sequence", sequence.train, sequence_losses),
+            ("planner", "tuning", tuned, planner_losses),
+        ):
+            first, about = told(step, lambda train=train: train(before))
+            anew, again = told(step, lambda train=train: train(now))
+            begun, further = told(step, lambda train=train, first=first: train(now, first))
+            one, user = losses(now, anew)
+            other, _ = losses(now, begun)
+            more, noise = gain(other, one, user)
+            again["nll"], further["nll"] = round(float(one.mean()), 4), round(float(other.mean()), 4)
+            found[name] = {"first": about, "anew": again, "begun": further}
+            found[name]["more"] = [round(more, 4), round(noise, 4)]
+        _, about = told("ranker", lambda: items.train(ws, run, before.log))
+        made, again = told("ranker", lambda: items.train(ws, run, now.log))
+        again["nll"] = round(made.manifest["trainings"]["early"]["nll"], 4)
+        found["ranker"] = {"first": about, "anew": again}
+    return found
+
+
+def held_out(ctx: Any) -> Any:
+    """Transitions of the held-out windows, with a context."""
+    return ctx.log.transitions.between(ctx.fitter.holdout.start, ctx.as_of).with_context()
+
+
+def sequence_losses(ctx: Any, made: Any) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+    """(n,) nats of held-out transitions by weights that know nothing of them, and whose they are."""
+    from freshet.stages.sequence import step as sequence
+
+    model, start = sequence.open_model(made, sequence.EARLY), ctx.fitter.holdout.start.day_number
+    job = sequence.training_sequences(ctx, ctx.as_of)
+    rows = job.take(job.day >= start)
+    logits = np.empty(rows.known.shape)
+    for moment in np.unique(rows.moment):
+        at = rows.moment == moment
+        logits[at] = model.logits(rows.recent[at], rows.prior[moment])
+    logits[rows.known] = -np.inf
+    chosen = logits[np.arange(len(rows)), rows.following]
+    return np.logaddexp.reduce(logits, axis=1) - chosen, rows.user
+
+
+def planner_losses(ctx: Any, made: Any) -> tuple[NDArray[np.float64], NDArray[np.uint64]]:
+    """The same by a holdout model, relative to popularity."""
+    from freshet.core.ports import Budget
+    from freshet.stages.tuning import step as tuning
+    from freshet.stages.tuning.lazy_planner import LazyPlanner
+
+    rows = held_out(ctx)
+    job = tuning._job(ctx, rows, ctx.as_of, Budget(), Path())
+    return losses(LazyPlanner(ctx.ws.tuner, made, ctx.log.interests).holdout_model, job), rows.user
+
+
+def gain(
+    before: NDArray[np.float64], now: NDArray[np.float64], user: NDArray[np.uint64]
+) -> tuple[float, float]:
+    """Mean of before - now and its standard error by user."""
+    from freshet.backends import held_out_gain
+
+    return held_out_gain.gain(before, now, user)
 
 
 def measured(name: str, learner: Learner, options: argparse.Namespace) -> dict[str, Any]:

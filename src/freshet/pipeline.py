@@ -117,7 +117,7 @@ def finetune(ws: Workspace, as_of: AsOf | None = None) -> Record:
     with ws.run("finetune", str(as_of or "")) as run:
         tuning.check_base(ws)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws)))
-        tuning.finetune(ctx, ws.tuner)
+        tuning.finetune(ctx, ws.tuner, tuning.newest_before(ctx, ws.tuner))
     return run.record
 
 
@@ -146,7 +146,7 @@ def refresh(
         model = due.accepted_model(ctx)
         if ws.tuner is not None and model is None:
             run.say("no accepted model for this configuration yet: the slow path comes first")
-            model = tuning.finetune(ctx, ws.tuner)
+            model = tuning.finetune(ctx, ws.tuner, tuning.newest_before(ctx, ws.tuner))
         refresh_release(ctx, model, end, publish)
         rank_items(ctx, end, publish)
         join_histories(ws, run, users)

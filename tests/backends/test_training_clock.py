@@ -42,7 +42,7 @@ def planner(mode: str) -> Train:
 
 
 def sequence_model(into: Path, budget: Budget) -> SequenceReport:
-    """A search for the number of epochs, and learning anew."""
+    """Until held-out rows gain no more."""
     job = sequences.job(sequences.chain(300), budget=budget)
     weights, report = TorchSequenceTrainer(replace(sequences.SMALL, most_passes=6.0)).train(job)
     sequence.write(sequence.SequenceModel(weights), into)
@@ -50,7 +50,7 @@ def sequence_model(into: Path, budget: Budget) -> SequenceReport:
 
 
 def ranker(into: Path, budget: Budget) -> SequenceReport:
-    """A search alone."""
+    """The same."""
     job = replace(items.twins(600), later=np.arange(500, 600), epochs=0.0, budget=budget)
     weights, report = TorchRankingTrainer(replace(items.SMALL, most_passes=4.0)).train(job)
     sequence.write(sequence.SequenceModel(weights.sequence), into)
@@ -97,10 +97,10 @@ def test_a_slow_machine_trains_the_same_bytes(
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-def test_no_phase_takes_more_steps_than_it_may(train: Train, tmp_path: Path) -> None:
-    phases = 2 if train is sequence_model else 1
-    assert train(tmp_path / "few", Budget(steps=2)).steps == 2 * phases
-    assert 2 * phases < train(tmp_path / "more", Budget(steps=5)).steps <= 5 * phases
+def test_no_training_takes_more_steps_than_it_may(train: Train, tmp_path: Path) -> None:
+    few, more = train(tmp_path / "few", Budget(steps=2)), train(tmp_path / "more", Budget(steps=5))
+    assert (few.steps, more.steps) == (2, 5)
+    assert few.ended in ("budget", "")
 
 
 def test_what_the_clock_stopped_is_told_and_made_again_by_steps(
@@ -116,12 +116,3 @@ def test_what_the_clock_stopped_is_told_and_made_again_by_steps(
     again = train(tmp_path / "again", Budget(stopped_after=4))
     assert again == cut
     assert files(tmp_path / "again") == files(tmp_path / "cut") != files(tmp_path / "whole")
-
-
-def test_a_search_that_was_stopped_is_learned_from(tmp_path: Path, ticking: Callable[[float], None]) -> None:
-    """The epochs that did best until then are made: not a single step."""
-    ticking(100.0)
-    report = sequence_model(tmp_path / "cut", Budget(seconds=350.0))
-    assert report.steps == 4 + round(report.epochs * 10)
-    assert np.isfinite(report.holdout_nll)
-    assert report.epochs > 0.1

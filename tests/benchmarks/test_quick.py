@@ -56,7 +56,7 @@ KEYS = {
     "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "forgetting": {"simulated", "load", "forget_seconds", "erase_seconds", "search_mb_s", "hashed"},
-    "learning": {"note", "load", "cores", "sequence", "ranker", "planner"},
+    "learning": {"note", "load", "cores", "sequence", "ranker", "planner", "trainings"},
     "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": {"n", "users", "counts", "popularity"},
     "open_bandit": {"known", "campaigns", "tests", "resamples"},

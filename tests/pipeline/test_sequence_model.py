@@ -23,6 +23,7 @@ from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.format import open_scorer
+from freshet.storage import warm_starts
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
@@ -69,6 +70,13 @@ def only(ws: Workspace) -> Artifact:
     return found
 
 
+def newest_of(ws: Workspace) -> Artifact:
+    """The sequence model that was made last."""
+    found = ws.store.find("sequences", ws.store.versions("sequences")[-1])
+    assert found is not None
+    return found
+
+
 def last_table(ws: Workspace, as_of: AsOf) -> Artifact:
     """The table of a moment that was made last."""
     found = [ws.store.find("tables", version) for version in ws.store.versions("tables")]
@@ -96,7 +104,7 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     sequenced: tuple[Workspace, Watched],
 ) -> None:
     ws, trainer = sequenced
-    early, full = trainer.jobs
+    search, early, full = trainer.jobs
     with ws.run("look") as run:
         known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
@@ -106,24 +114,80 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     rows = len(before) - len(early.sequences)
     np.testing.assert_array_equal(early.sequences.following, before.successor[rows:])
     np.testing.assert_array_equal(full.sequences.following, everything.successor[rows:])
-    assert early.epochs == 0
-    assert full.epochs == only(ws).manifest["passes"] > 0
+    assert search.later is not None
+    assert search.later.tolist() == list(range(len(early) - len(early) // 5, len(early)))  # the last in time
+    np.testing.assert_array_equal(search.sequences.following, early.sequences.following)
+    assert early.epochs == only(ws).manifest["passes"] > 0
+
+
+def test_where_much_is_new_weights_are_random_and_why_trainings_ended_is_told(
+    sequenced: tuple[Workspace, Watched],
+) -> None:
+    ws, trainer = sequenced
+    _, early, full = trainer.jobs
+    assert len(full) > 1.5 * len(early)  # more than a third is new
+    assert full.begin is None
+    assert full.epochs == early.epochs
+    told = only(ws).manifest["trainings"]
+    assert told["search"]["ended"] in ("no gain", "budget")
+    assert told["search"]["nll"] > 0
+    assert (told["early"]["ended"], told["full"]["ended"]) == ("epochs", "epochs")
 
 
 def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(
-    sequenced: tuple[Workspace, Watched], tmp_path: Path
+    sequenced: tuple[Workspace, Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws, trainer = sequenced
-    assert len(trainer.jobs) == 2  # early and full, once
+    assert len(trainer.jobs) == 3  # once
     assert only(ws).manifest["as_of"] == str(FIRST)
     for moment in (FIRST, SECOND):
         assert last_table(ws, moment).manifest["inputs"]["sequence"] == only(ws).version
     text = (ws.root / "freshet.toml").read_text() + "[tuning]\nevery_days = 7\n"
     again = Watched()
+    monkeypatch.setattr(warm_starts, "OF_NEW", 1.0)  # with 3, this short log begins anew each time
+    monkeypatch.setattr(warm_starts, "LEAST_ROWS", 1)
+    monkeypatch.setattr(warm_starts, "LEAST_SHARE", 0.0)
     older = replace(copied(ws, tmp_path / "ws", text), sequencer=again)
     pipeline.refresh(older, SECOND, publish=True)
-    assert len(again.jobs) == 2
-    assert len(older.store.versions("sequences")) == 2
+    early, full = again.jobs  # no search: it begins at the early weights of the one before
+    before = sequencing.open_model(only(ws), "early").weights
+    assert early.begin is not None
+    np.testing.assert_array_equal(early.begin.embedding, before.embedding)
+    passes, learned = only(ws).manifest["passes"], AsOf.parse(only(ws).manifest["trained_before"]["early"])
+    new = (early.sequences.day >= learned.day_number).mean()
+    assert 0 < new < 1
+    assert early.epochs == pytest.approx(passes * new)
+    assert full.begin is not None
+    own = sequencing.open_model(newest_of(older), "early").weights
+    np.testing.assert_array_equal(full.begin.embedding, own.embedding)
+    assert full.epochs == pytest.approx(passes * (1 - len(early) / len(full)))  # of the same first day
+    made = newest_of(older)
+    assert (made.manifest["start"], made.manifest["in_a_row"]) == (only(ws).version, 1)
+    assert made.manifest["passes"] == only(ws).manifest["passes"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"forgotten": "somebody"}, "it knew a person who is forgotten"),
+        ({"in_a_row": 6}, "it ends a row"),
+        ({"trained_before": {"early": "2024-02-11", "full": "2024-02-12"}}, "it saw what is held out"),
+        ({"as_of": "2024-02-26"}, "it is of a later moment"),
+        ({"settings": {}}, "it was made otherwise"),
+    ],
+)
+def test_a_model_that_must_not_be_begun_at_is_not(
+    sequenced: tuple[Workspace, Watched], tmp_path: Path, change: dict[str, object], why: str
+) -> None:
+    trainer = Watched()
+    ws = replace(copied(sequenced[0], tmp_path / "ws"), sequencer=trainer)
+    with ws.run("look") as run:
+        known = snapshot_of(ws, run, SECOND)
+        ctx = RunContext(ws, run, known, CountFitter(known, 2, 20_000, 3))
+        earlier = only(ws)
+        assert sequencing.may_begin_at(ctx, earlier)
+        other = replace(earlier, manifest=earlier.manifest | change)
+        assert not sequencing.may_begin_at(ctx, other), why
 
 
 def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Workspace, Watched]) -> None:

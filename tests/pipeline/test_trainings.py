@@ -94,7 +94,11 @@ def test_a_lost_model_that_the_clock_stopped_is_made_again_byte_for_byte(
 
     cut, told, said = made(100.0)
     assert told["stopped"] == "clock"
-    assert told["trainings"]["full"] == {"steps": 4, "stopped_after": 4}  # type: ignore[index]
+    assert told["trainings"]["full"] == {  # type: ignore[index]
+        "steps": 4,
+        "stopped_after": 4,
+        "ended": "clock",
+    }
     assert any("the clock ended training 'full' after 4 steps (max_seconds = 350)" in line for line in said)
     again, told_again, _ = made(0.0)
     assert told_again == told

@@ -119,9 +119,9 @@ def tune_if_due(ctx: RunContext, plan: Plan, tuned: Tuned | None) -> Tuned | Non
     if tuned is not None and _age(tuned.day, log.as_of) < plan.tune_every:
         return tuned
     before = tuned or Tuned(str(log.as_of))
-    latest, failed = _tuned(ctx) if tunes else ("", "")
+    latest, failed = _tuned(ctx, before.latest) if tunes else ("", "")
     latest = latest or before.latest
-    trained, missing = _trained(ctx) if sequence else ("", "")
+    trained, missing = _trained(ctx, before.latest_sequence) if sequence else ("", "")
     trained = trained or before.latest_sequence  # an older one where a new one can't be trained
     return Tuned(
         str(log.as_of),
@@ -248,12 +248,17 @@ def _statistic(decision: CadenceDecision) -> float | None:
     return None if decision.statistic != decision.statistic or not decision.why else decision.statistic
 
 
-def _tuned(ctx: RunContext) -> tuple[str, str]:
-    """Version of a model tuned now, and which gates it failed; '' where too few users are learned from."""
+def _tuned(ctx: RunContext, before: str) -> tuple[str, str]:
+    """Version of a model tuned now, and which gates it failed; '' where too few users are learned from.
+
+    Args:
+        before: version of the model that this replay tuned last; '' = none.
+    """
     assert ctx.ws.tuner is not None
     run = ctx.run
+    earlier = committed(ctx.ws.store, "models", before) if before else None
     try:
-        return finetune(ctx, ctx.ws.tuner).version, ""
+        return finetune(ctx, ctx.ws.tuner, earlier).version, ""
     except GateFailed as error:
         if run.record.waiting is None:
             raise
@@ -266,10 +271,11 @@ def _tuned(ctx: RunContext) -> tuple[str, str]:
         return "", f"no planner: {error.message}"
 
 
-def _trained(ctx: RunContext) -> tuple[str, str]:
-    """Version of a sequence model trained now, and why there is none."""
+def _trained(ctx: RunContext, before: str) -> tuple[str, str]:
+    """Version of a sequence model trained now, and why there is none; `before` as in `_tuned`."""
+    earlier = committed(ctx.ws.store, "sequences", before) if before else None
     try:
-        return sequencing.train(ctx).version, ""
+        return sequencing.train(ctx, earlier).version, ""
     except NotEnoughData as error:
         return "", f"no sequence model: {error.message}"
 

@@ -200,9 +200,9 @@ class Ledger:
         made: Made = _digest(path, identity(path), of)
         return made
 
-    def trainings(self, artifact: str) -> dict[str, dict[str, int | None]]:
-        """How the trainings of an artifact ended the first time: `steps` and `stopped_after`, by name."""
-        found: dict[str, dict[str, int | None]] = {}
+    def trainings(self, artifact: str) -> dict[str, dict[str, Any]]:
+        """How the trainings of an artifact ended the first time, by name; see `Trainings.ended`."""
+        found: dict[str, dict[str, Any]] = {}
         for record in self.records():
             for step in record.steps:
                 if step.artifact == artifact:

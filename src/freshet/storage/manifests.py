@@ -175,14 +175,21 @@ class Trained(Manifest):
 
     Attributes:
         trainings: `steps` and `stopped_after` of each; the latter is null where the clock didn't end it.
+            Where known, also why it `ended`, and where rows were held out their `nll` and its `noise`.
         stopped: "clock" where it ended one, else null.
+        start: version of the artifact whose weights there were to begin at; '' = none.
+        in_a_row: artifacts, with this one, that began at one another's; 0 = it began at random weights.
+        forgotten: names the people who had been forgotten by then, see `warm_starts`.
     """
 
     as_of: str
     settings: Settings
     inputs: FromTransitions
-    trainings: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    trainings: dict[str, Json] = field(default_factory=dict)
     stopped: str | None = None
+    start: str = field(default="", metadata=_ABSENT)
+    in_a_row: int = field(default=0, metadata=_ABSENT)
+    forgotten: str = field(default="", metadata=_ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)

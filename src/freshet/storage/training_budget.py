@@ -21,13 +21,14 @@ class Trainings:
 
     Attributes:
         config: of the section whose `max_steps` and `max_seconds` hold.
-        ended: `steps` of each training so far, and `stopped_after`, None where the clock didn't end it.
+        ended: of each training so far `steps`, `stopped_after` (None where the clock didn't end it), why it
+            `ended`, and held-out `nll` with the `noise` of its last gain, as far as they are known.
     """
 
     run: Run
     step: StepRecord
     config: TuningConfig | SequenceConfig | RankerConfig
-    ended: dict[str, dict[str, int | None]] = field(default_factory=dict)
+    ended: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Say how long they may take, before the first one begins."""
@@ -46,6 +47,8 @@ class Trainings:
     def end(self, name: str, report: TuningReport | SequenceReport) -> None:
         """Take down how a training ended, and say so where the clock ended it."""
         self.ended[name] = {"steps": report.steps, "stopped_after": report.stopped_after}
+        told = {"ended": report.ended or None, "nll": report.holdout_nll, "noise": report.noise}
+        self.ended[name] |= {key: value for key, value in told.items() if value is not None}
         self.step.add(report.usage)
         if report.stopped_after is not None:
             self.run.say(

@@ -57,9 +57,11 @@ def test_a_sequence_model_is_the_same(cluster: Any, tmp_path: Path) -> None:
         np.zeros((rows, things), bool),
         np.zeros((1, 1, things), np.float32),
         np.zeros(rows, np.int64),
+        np.arange(rows),
+        np.arange(rows, dtype=np.int32),
     )
     vectors = draw.normal(size=(things, 4)).astype(np.float32)
-    job = SequenceJob(sequences, vectors, 0.0, Budget(steps=4), 0)
+    job = SequenceJob(sequences, vectors, None, 5.0, Budget(steps=4), 0)
     trainer = TorchSequenceTrainer()
     there = RemoteSequenceTrainer(trainer, executor(cluster, tmp_path), Resources())
     assert there.version == trainer.version

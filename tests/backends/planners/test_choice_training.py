@@ -10,7 +10,7 @@ import pytest
 
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Abilities, Candidates, TuningJob
+from freshet.core.ports import Abilities, Begin, Candidates, TuningJob
 from freshet.core.prompts import names
 from freshet.core.types import Example, TuningReport
 from tests.backends.planners import worlds
@@ -97,3 +97,39 @@ def test_same_inputs_same_bytes(tmp_path: Path) -> None:
     assert steps[-1][0] == steps[-1][1]
     with pytest.raises(NotEnoughData, match="no examples"):
         ScratchTuner(device="cpu").tune(replace(job, examples=[]), tmp_path / "none")
+
+
+def test_an_earlier_model_gives_its_weights_word_by_word(tuned) -> None:
+    from freshet.backends.planners import model_folder, scratch
+    from freshet.backends.planners.decoder import token_tables
+
+    _, into, _ = tuned
+    job = replace(world(True), corpus=(*worlds.DESCRIPTIONS, "a zither"), seed=4)
+    words = scratch.vocabulary(job)
+    made, anew = scratch.build_model(words, job), scratch.build_model(words, job)
+    scratch.take_weights(made, words, into)
+    before, tokenizer = model_folder.load(into, "cpu")
+    numbers = tokenizer.get_vocab()
+    assert [word for word in words if word not in numbers] == ["a", "zither"]
+    [table], [given], [first] = token_tables(made), token_tables(before), token_tables(anew)
+    for row, word in enumerate(words):
+        wanted = given[numbers[word]] if word in numbers else first[row]
+        np.testing.assert_array_equal(table[row].detach().numpy(), wanted.detach().numpy())
+    for mine, its in zip(made.model.layers.parameters(), before.model.layers.parameters(), strict=True):
+        np.testing.assert_array_equal(mine.detach().numpy(), its.detach().numpy())
+
+
+def test_what_begins_at_a_model_goes_on_from_what_it_knows(tuned, tmp_path: Path) -> None:
+    follows, into, _ = tuned
+    job = world(follows)
+    anew = ScratchTuner(device="cpu").tune(replace(job, epochs=1.2), tmp_path / "anew")
+    begun = replace(job, begin=Begin(into, 0.2))
+    reports = [ScratchTuner(device="cpu").tune(begun, tmp_path / name) for name in ("one", "two")]
+    assert reports[0] == reports[1]
+    assert reports[0].epochs == pytest.approx(1.2)
+    assert reports[0].ended == "epochs"
+    assert reports[0].steps == anew.steps
+    assert reports[0].losses[0] < anew.losses[0] - 0.5
+    assert reports[0].losses[-1] < anew.losses[-1]
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()

@@ -28,6 +28,7 @@ def twins(rows: int, seed: int = 0) -> RankingJob:
         recent=np.stack([others, last], axis=1).astype(np.int32),
         following=((last + 4) % 8).astype(np.int32),
         moment=random.integers(0, 2, rows),
+        user=np.arange(rows) // 3,
         prior=np.tile(np.arange(8, dtype=np.float32) / 4, (2, 1)),
         there=np.ones((2, 8), bool),
         start=START,

@@ -67,6 +67,9 @@ class RemoteTuner(Tuner):
             shutil.rmtree(aside, ignore_errors=True)
         return report
 
+    def continues_models(self, mode: str) -> bool:
+        return self.tuner.continues_models(mode)
+
     def preview(self, interests: Interests) -> Planner | None:
         return self.tuner.preview(interests)
 

@@ -21,7 +21,7 @@ from freshet.backends.planners.fine_tuning import Recipe
 from freshet.backends.planners.model_folder import torch_module
 from freshet.backends.training_clock import TrainingClock
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Candidates, Progress, TuningJob
+from freshet.core.ports import Candidates, Ended, Progress, TuningJob
 from freshet.core.prompts import names
 from freshet.core.types import TuningReport, Usage
 
@@ -91,7 +91,15 @@ def train_choice(
         relative=True,
         steps=step,
         stopped_after=clock.stopped_after,
+        ended=_ended(clock, steps, whole),
     )
+
+
+def _ended(clock: TrainingClock, steps: int, whole: int) -> Ended:
+    """Why a training ended that was to make so many steps of a whole."""
+    if clock.stopped_after is not None:
+        return "clock"
+    return "budget" if steps < whole else "epochs"
 
 
 class _Choices:

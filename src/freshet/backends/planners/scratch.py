@@ -27,7 +27,7 @@ from freshet.core.types import ContextEvidence, Interests, Successor, TuningRepo
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
-CODE = 2
+CODE = 3
 """Raised when the same job gives other weights."""
 
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
@@ -61,16 +61,23 @@ class ScratchTuner(Tuner):
         need_local(*PACKAGES)
         model_folder.resolve_device(self.device)
 
+    def continues_models(self, mode: str) -> bool:
+        return mode == "label"
+
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local(*PACKAGES)
         words = vocabulary(job)
         tokenizer = build_tokenizer(words)
+        share = 1.0 if job.begin is None else job.begin.share
         recipe = Recipe(
-            epochs=job.epochs or epochs_for(len(job.examples)),
+            epochs=share * (job.epochs or epochs_for(len(job.examples))),
             learning_rate=job.learning_rate or LEARNING_RATE,
             batch_size=job.batch_size or BATCH,
         )
-        trained = model_folder.place(build_model(words, job), self.device)
+        built = build_model(words, job)
+        if job.begin is not None:
+            take_weights(built, words, job.begin.model)
+        trained = model_folder.place(built, self.device)
         if job.mode == "label" and job.candidates is not None:
             report = train_choice(trained, tokenizer, job, recipe, job.candidates, progress)
         else:
@@ -165,6 +172,26 @@ def build_model(words: tuple[str, ...], job: TuningJob) -> Qwen3ForCausalLM:
         scale = START_SCALE * config.initializer_range
         table[torch.from_numpy(known)] += scale * torch.from_numpy(start[known])
     return model
+
+
+def take_weights(model: Qwen3ForCausalLM, words: tuple[str, ...], earlier: Path) -> None:
+    """Give a model the weights of an earlier one; words that are new to it keep their first embeddings.
+
+    Raises:
+        ArtifactError: the earlier model can't be read.
+    """
+    import torch
+
+    before, tokenizer = model_folder.load(earlier, "cpu")
+    numbers = tokenizer.get_vocab()
+    known = [row for row, word in enumerate(words) if word in numbers]
+    [table], [earlier_table] = token_tables(model), token_tables(before)
+    with torch.no_grad():
+        table[known] = earlier_table[[numbers[words[row]] for row in known]]
+        given = dict(model_folder.torch_module(before).named_parameters())
+        for name, mine in model_folder.torch_module(model).named_parameters():
+            if mine is not table:
+                mine.copy_(given[name])
 
 
 def word_vectors(

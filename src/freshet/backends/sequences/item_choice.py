@@ -45,6 +45,10 @@ class Choices:
         total: Tensor = _Loss.apply(states, table, self)  # type: ignore[no-untyped-call]
         return total
 
+    def losses(self, states: Tensor, table: Tensor) -> Tensor:
+        """(n,) the rows' nll, without gradients."""
+        return _of_all(states, table, self, None)
+
 
 class _Loss(torch.autograd.Function):
     """Gradients are made together with the loss, from the same scores."""
@@ -53,12 +57,7 @@ class _Loss(torch.autograd.Function):
     def forward(ctx: Any, states: Tensor, table: Tensor, choices: Choices) -> Tensor:
         learns = ctx.needs_input_grad[0]
         grads = (torch.empty_like(states), torch.zeros_like(table)) if learns else None
-        total = states.new_zeros(())
-        order = torch.argsort(choices.interest, stable=True)
-        found, counts = torch.unique_consecutive(choices.interest[order], return_counts=True)
-        for interest, rows in zip(found.tolist(), torch.split(order, counts.tolist()), strict=True):
-            for some in torch.split(rows, AT_ONCE):
-                total += _of_one_interest(states, table, choices, interest, some, grads)
+        total = _of_all(states, table, choices, grads).sum()
         if grads is not None:
             ctx.save_for_backward(*grads)
         return total
@@ -69,6 +68,17 @@ class _Loss(torch.autograd.Function):
         return of_states.mul_(outer[0]), of_table.mul_(outer[0]), None  # in place: it is asked once
 
 
+def _of_all(states: Tensor, table: Tensor, choices: Choices, grads: tuple[Tensor, Tensor] | None) -> Tensor:
+    """(n,) the nll of the rows; gradients of their sum are put into `grads`."""
+    nll = states.new_empty(len(states))
+    order = torch.argsort(choices.interest, stable=True)
+    found, counts = torch.unique_consecutive(choices.interest[order], return_counts=True)
+    for interest, rows in zip(found.tolist(), torch.split(order, counts.tolist()), strict=True):
+        for some in torch.split(rows, AT_ONCE):
+            nll[some] = _of_one_interest(states, table, choices, interest, some, grads)
+    return nll
+
+
 def _of_one_interest(
     states: Tensor,
     table: Tensor,
@@ -77,7 +87,7 @@ def _of_one_interest(
     rows: Tensor,
     grads: tuple[Tensor, Tensor] | None,
 ) -> Tensor:
-    """Sum of the nll of rows whose targets are of one interest; gradients are put into `grads`."""
+    """(n,) the nll of rows whose targets are of one interest; gradients are put into `grads`."""
     first, last = choices.start[interest], choices.start[interest + 1]
     every = bool(choices.share_all) and len(choices.start) > 2
     low, high = (0, len(table)) if every else (first, last)
@@ -107,7 +117,7 @@ def _of_one_interest(
 
 
 def _softmax(scores: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities (n, m), in place of the scores, and the sum of the nll of what was chosen (n,)."""
+    """Probabilities (n, m), in place of the scores, and (n,) the nll of what was chosen."""
     most = scores.amax(1)
     shares = torch.softmax(scores, 1, out=scores)  # exp by itself is slow where it underflows
-    return shares, (most - shares.amax(1).log() - chosen).sum()  # the largest share is that of `most`
+    return shares, most - shares.amax(1).log() - chosen  # the largest share is that of `most`

@@ -18,6 +18,25 @@ START = 0.05
 
 HIDDEN = -1e9
 
+RIDGE = 1e-3
+"""Of the projection that embeddings are taken apart by, per thing."""
+
+BODY = (
+    "position",
+    "bias",
+    "prior",
+    "attention_norm",
+    "attention",
+    "attended",
+    "forward_norm",
+    "inner",
+    "inner_bias",
+    "outer",
+    "outer_bias",
+    "norm",
+)
+"""Weights that are frozen as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -164,6 +183,26 @@ class Network(nn.Module):
         if self._random is None:
             return torch.ones(count, 1, dtype=torch.bool)
         return torch.from_numpy(self._random.random((count, 1), np.float32)) >= share
+
+    @torch.no_grad()
+    def calm(self, scale: float) -> None:
+        """Let histories say less at first."""
+        self.norm[0].mul_(scale)
+        self.project.mul_(scale)
+
+    @torch.no_grad()
+    def begin_at(self, weights: SequenceWeights) -> None:
+        """Take up frozen weights of a network of the same things and sizes.
+
+        What was projected is not in them: the projection is the one that comes closest to the embeddings, and
+        what is left of these is what was learned.
+        """
+        for name in BODY:
+            getattr(self, name).copy_(torch.from_numpy(getattr(weights, name)))
+        embedding, vectors = torch.from_numpy(weights.embedding), self.vectors.double()
+        ridge = RIDGE * len(vectors) * torch.eye(vectors.shape[1], dtype=torch.float64)
+        self.project.copy_(torch.linalg.solve(vectors.T @ vectors + ridge, vectors.T @ embedding.double()))
+        self.learned.copy_(embedding - self.vectors @ self.project)
 
     def frozen(self) -> SequenceWeights:
         """The weights as arrays."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-CODE = 2
+CODE = 3
 """Raised when the same recipe and job give other weights."""
 
 
@@ -18,8 +18,8 @@ class Recipe:
         learning_rate, weight_decay, batch_size: of AdamW; norms and biases do not decay.
         average: of the weights over steps, the share that each step keeps.
         most_passes: epochs, at most; the name is part of `version`.
-        most_flops: spent on the search for the number of epochs, at most, unless the job says how many steps.
-        patience: checks (two per epoch) without improvement that end the search for the number of epochs.
+        most_flops: spent where held-out rows end the training, at most, unless the job says how many steps.
+        patience: checks without a gain beyond noise that end the training.
     """
 
     width: int = 64
@@ -33,7 +33,7 @@ class Recipe:
     average: float = 0.99
     most_passes: float = 20.0
     most_flops: float = 4e12
-    patience: int = 4
+    patience: int = 2
 
     @property
     def version(self) -> str:

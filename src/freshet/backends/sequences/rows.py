@@ -20,7 +20,15 @@ TOGETHER = 32
 
 
 class TrainingRows(Protocol):
-    """Rows that a network learns from."""
+    """Rows that a network learns from.
+
+    Attributes:
+        user: (n,) whose they are.
+        recent: (n, R) numbers of recent things, -1 padded.
+    """
+
+    user: NDArray[np.integer]
+    recent: Tensor
 
     def __len__(self) -> int: ...
 
@@ -33,11 +41,15 @@ class TrainingRows(Protocol):
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
         """Sum of the chosen rows' nll."""
 
+    def losses(self, network: Network, chosen: Tensor) -> Tensor:
+        """(n,) the chosen rows' nll, without gradients."""
+
 
 class Rows:
     """Training sequences as torch tensors, one row per sequence."""
 
     def __init__(self, sequences: Sequences) -> None:
+        self.user: NDArray[np.integer] = sequences.user
         self.recent = tensor(sequences.recent.astype(np.int64))
         self.following = tensor(sequences.following.astype(np.int64))
         self.known = tensor(sequences.known)
@@ -57,10 +69,18 @@ class Rows:
 
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
         """Sum of the chosen rows' nll; what is known is never a candidate."""
+        return cross_entropy(self._offered(network, chosen), self.following[chosen], reduction="sum")
+
+    @torch.no_grad()
+    def losses(self, network: Network, chosen: Tensor) -> Tensor:
+        """(n,) the chosen rows' nll."""
+        return cross_entropy(self._offered(network, chosen), self.following[chosen], reduction="none")
+
+    def _offered(self, network: Network, chosen: Tensor) -> Tensor:
+        """(n, V) logits of what could come next."""
         moments, moment = torch.unique(self.moment[chosen], return_inverse=True)
         logits: Tensor = network(self.recent[chosen], self.prior[moments], moment)
-        offered = logits.masked_fill(self.known[chosen], HIDDEN)
-        return cross_entropy(offered, self.following[chosen], reduction="sum")
+        return logits.masked_fill(self.known[chosen], HIDDEN)
 
 
 class ItemRows:
@@ -73,6 +93,7 @@ class ItemRows:
 
     def __init__(self, job: RankingJob, share_all: float, unlearned: float) -> None:
         interest = np.repeat(np.arange(len(job.start) - 1), np.diff(job.start))
+        self.user: NDArray[np.integer] = job.user
         self.recent = tensor(job.recent.astype(np.int64))
         self.following = tensor(job.following.astype(np.int64))
         self.interest = tensor(interest[job.following])
@@ -98,8 +119,17 @@ class ItemRows:
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
         """Sum of the chosen rows' nll: within interests, and over all items as far as that counts."""
         table, recent = self._table(network), self.recent[chosen]
-        choices = Choices(
-            recent,
+        return self._choices(chosen).loss(network.read(table, recent), table)
+
+    @torch.no_grad()
+    def losses(self, network: Network, chosen: Tensor) -> Tensor:
+        """(n,) the chosen rows' nll, of which `loss` is the sum."""
+        table, recent = network.embedding(), self.recent[chosen]
+        return self._choices(chosen).losses(network.read(table, recent), table)
+
+    def _choices(self, chosen: Tensor) -> Choices:
+        return Choices(
+            self.recent[chosen],
             self.following[chosen],
             self.moment[chosen],
             self.prior,
@@ -107,7 +137,6 @@ class ItemRows:
             self.interest[chosen],
             self.share_all,
         )
-        return choices.loss(network.read(table, recent), table)
 
     def _table(self, network: Network) -> Tensor:
         """(V, d) embeddings; in training some items do without what was learned of them."""

@@ -230,7 +230,12 @@ class TuningConfig(Section):
     evidence_share: float = Field(
         0.5, ge=0, le=1, description="share of examples whose prompt carries evidence"
     )
-    epochs: float = Field(0.0, ge=0, description="passes over the examples; 0 = chosen by kind of planner")
+    epochs: float = Field(
+        0.0,
+        ge=0,
+        description="passes over the examples, fewer where it begins at the model before (kind = scratch); "
+        "0 = chosen by kind of planner",
+    )
     learning_rate: float = Field(0.0, ge=0, description="0 = chosen by kind of planner")
     batch_size: int = Field(
         0, ge=0, description="examples per optimiser step; 0 = 256 for scratch, 64 for pretrained models"

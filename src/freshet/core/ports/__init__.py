@@ -9,11 +9,20 @@ from freshet.core.ports.event_stream_port import EventStream, Gap, Lag, Message,
 from freshet.core.ports.executor_port import Executor, Resources
 from freshet.core.ports.export_port import Announcer, ExportTarget, FilePlace, GivenRelease, RowBlock, Written
 from freshet.core.ports.object_store_port import Listed, ObjectStore, Stored
-from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
+from freshet.core.ports.planner_port import (
+    Abilities,
+    Begin,
+    Candidates,
+    Planner,
+    Tuner,
+    TuningJob,
+    TuningPlan,
+)
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
 from freshet.core.ports.source_port import SourceObject, SourceStore
 from freshet.core.ports.tracker_port import RunState, TrackedData, TrackedRun, TrackedStep, Tracker
 from freshet.core.ports.trainer_ports import (
+    Ended,
     RankingJob,
     RankingTrainer,
     SequenceJob,
@@ -27,10 +36,12 @@ __all__ = [
     "Abilities",
     "AlertReceiver",
     "Announcer",
+    "Begin",
     "Budget",
     "CadencePolicy",
     "Candidates",
     "Encoder",
+    "Ended",
     "Erased",
     "EventStream",
     "Executor",

@@ -152,6 +152,19 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """What a training begins with instead of its base.
+
+    Attributes:
+        model: folder of a model that this tuner made for the same interests and settings.
+        share: of the epochs that a training from the base makes, between 0 and 1: most was learned before.
+    """
+
+    model: Path
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
@@ -159,7 +172,7 @@ class TuningJob:
     `examples`, for tuners that learn from them. `template` is the version of the wording of the prompts,
     `until` the day (ISO) before which the examples lie. `kept`: a folder in which this very
     training may keep what it did so far, so that it goes on from there when it was killed; None = nothing is
-    kept.
+    kept. `begin`: None = the tuner's base; it is given to tuners that say that they continue models.
     """
 
     interests: Interests
@@ -176,6 +189,7 @@ class TuningJob:
     template: int | str = TEMPLATE
     kept: Path | None = None
     until: str = ""
+    begin: Begin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +224,10 @@ class Tuner(Protocol):
     def trains(self) -> bool:
         """Whether `tune` learns from the job's examples; otherwise it gets none, and nothing is refitted."""
         return True
+
+    def continues_models(self, mode: str) -> bool:  # noqa: ARG002
+        """Whether a training in a mode can begin at the weights of a model that was made before."""
+        return False
 
     @property
     def recipe(self) -> str:

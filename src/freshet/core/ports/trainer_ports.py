@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class Sequences:
         prior: (g, P, V) what was known beforehand at g moments, as log-probabilities of P kinds, such as
             popularity at several half-lives: the model learns what histories say beyond it.
         moment: (n,) which of those moments a row belongs to.
+        user: (n,) whose the rows are: equal numbers are one user.
+        day: (n,) days since 1970.
     """
 
     recent: IntArray
@@ -36,6 +38,8 @@ class Sequences:
     known: BoolArray
     prior: NDArray[np.float32]
     moment: NDArray[np.int64]
+    user: NDArray[np.integer]
+    day: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.following)
@@ -43,7 +47,13 @@ class Sequences:
     def take(self, rows: NDArray[np.int64] | BoolArray | slice) -> Sequences:
         """The chosen rows."""
         return Sequences(
-            self.recent[rows], self.following[rows], self.known[rows], self.prior, self.moment[rows]
+            self.recent[rows],
+            self.following[rows],
+            self.known[rows],
+            self.prior,
+            self.moment[rows],
+            self.user[rows],
+            self.day[rows],
         )
 
 
@@ -54,28 +64,46 @@ class SequenceJob:
     Attributes:
         sequences: to learn from.
         vectors: (V, a) what is known of each thing beforehand.
-        epochs: over the rows; 0 = as many as do best on the last fifth of them, after learning from the rest.
-        budget: of the whole training; its `steps` are those of each of its phases.
+        later: numbers of rows that are held out: they decide when to stop; None = `epochs` does.
+        epochs: over the rows, where nothing is held out.
+        budget: of the training.
+        begin: weights that it begins at, of the same things; None = random ones.
     """
 
     sequences: Sequences
     vectors: NDArray[np.float32]
+    later: NDArray[np.int64] | None
     epochs: float
     budget: Budget
     seed: int
+    begin: SequenceWeights | None = None
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def take(self, rows: NDArray[np.int64]) -> SequenceJob:
+        """The same job with the chosen rows, and none held out."""
+        return replace(self, sequences=self.sequences.take(rows), later=None)
+
+
+Ended = Literal["", "no gain", "epochs", "budget", "clock"]
+"""Why a training ended: held-out rows gained no more than their noise, its epochs were made, it had made as
+many steps as it may, or the time was up; "" = it doesn't say."""
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceReport:
-    """What training a sequence model did.
+    """What training a sequence model or a ranker did.
 
     Attributes:
         rows: learned from.
-        epochs: over the rows, as chosen or as given.
-        holdout_nll: per row of the last fifth before it was learned from; None where `epochs` was given.
+        epochs: over the rows: made, or until what is kept where rows were held out.
+        holdout_nll: nats per held-out row by what is kept; None where none were held out.
         usage: of everything that was computed; a token is one recent thing read.
-        steps: of the optimiser, in all phases.
-        stopped_after: steps after which the clock ended a phase; None = it ended none.
+        steps: of the optimiser.
+        stopped_after: steps after which the clock ended it; None = it didn't.
+        ended: why it ended.
+        noise: standard error of the last gain on held-out rows, nats per row, by user.
     """
 
     rows: int
@@ -84,6 +112,8 @@ class SequenceReport:
     usage: Usage
     steps: int = 0
     stopped_after: int | None = None
+    ended: Ended = ""
+    noise: float | None = None
 
 
 class SequenceTrainer(Protocol):
@@ -106,6 +136,7 @@ class RankingJob:
             empty.
         following: (n,) the item engaged next.
         moment: (n,) which of g moments a row belongs to.
+        user: (n,) whose the rows are: equal numbers are one user.
         prior: (g, V) scores of the items before each moment without any history: histories are to say what
             they add.
         there: (g, V) items that were there at each moment: the others are no candidates.
@@ -113,12 +144,13 @@ class RankingJob:
         vectors: (V, a) what items are about.
         later: numbers of rows that are held out: they decide when to stop; None = `epochs` does.
         epochs: over the rows, where nothing is held out.
-        budget: of the whole training; its `steps` are those of each of its phases.
+        budget: of the training.
     """
 
     recent: NDArray[np.int32]
     following: NDArray[np.int32]
     moment: NDArray[np.int64]
+    user: NDArray[np.integer]
     prior: NDArray[np.float32]
     there: BoolArray
     start: NDArray[np.int64]
@@ -138,6 +170,7 @@ class RankingJob:
             recent=self.recent[rows],
             following=self.following[rows],
             moment=self.moment[rows],
+            user=self.user[rows],
             later=None,
         )
 

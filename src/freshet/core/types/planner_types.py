@@ -241,6 +241,7 @@ class TuningReport:
 
     `relative`: the planner's answers are relative to recent popularity (see `ports.Abilities`). `steps` of
     the optimiser were made; the clock ended training after `stopped_after` of them, None = it didn't.
+    `ended`, `holdout_nll`, `noise`: as in `ports.SequenceReport`, where examples were held out.
     """
 
     examples: int
@@ -251,3 +252,6 @@ class TuningReport:
     relative: bool = False
     steps: int = 0
     stopped_after: int | None = None
+    ended: str = ""
+    holdout_nll: float | None = None
+    noise: float | None = None

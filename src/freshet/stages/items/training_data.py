@@ -93,6 +93,7 @@ class TrainingData:
             recent=rows.recent,
             following=rows.item,
             moment=moment,
+            user=rows.user,
             prior=np.stack(prior) if prior else np.zeros((0, len(self.about.ids)), np.float32),
             there=there,
             start=self.start,

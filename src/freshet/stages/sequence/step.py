@@ -2,10 +2,15 @@
 
 Two sets of weights are kept: `early` knows nothing of the held-out windows, on which the weight of its score
 is fitted; `full` has learned from everything before as_of, and scores.
+
+`early` begins at that of the model before. Where there is none, it begins at random weights, and how often
+it goes over its rows is found in a training before, the `search`, without the last fifth of them. `full`
+begins at `early`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,8 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Budget, SequenceJob, Sequences, SequenceTrainer
-from freshet.core.types import AsOf
+from freshet.core.ports import (
+    Budget,
+    SequenceJob,
+    SequenceReport,
+    Sequences,
+    SequenceTrainer,
+)
+from freshet.core.types import AsOf, SequenceWeights
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, sequence
 from freshet.stages.counts.fitter import CountFitter
@@ -24,11 +35,15 @@ from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
 from freshet.storage.manifests import FromTransitions, SequenceManifest
 from freshet.storage.training_budget import Trainings
+from freshet.storage.warm_starts import may_follow, origin, share_of_epochs
 from freshet.storage.workspace import Workspace, version_of
 
-CODE = 1
+CODE = 2
 
-EARLY, FULL = "early", "full"
+SEARCH, EARLY, FULL = "search", "early", "full"
+
+HELD = 5
+"""The last of so many parts of the rows is held out of the search."""
 
 
 def for_mixture(ctx: RunContext) -> Artifact | None:
@@ -39,7 +54,7 @@ def for_mixture(ctx: RunContext) -> Artifact | None:
     if not ctx.config.sequence.use:
         return None
     try:
-        return young(ctx.ws, ctx.log) or train(ctx)
+        return young(ctx.ws, ctx.log) or train(ctx, _newest_before(ctx))
     except NotEnoughData as error:
         ctx.run.say(f"sequence: {error.message}; the mixture goes without")
         return None
@@ -65,8 +80,11 @@ def newest_model(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | Non
     return newest(ws.store, "sequences", fits)
 
 
-def train(ctx: RunContext) -> Artifact:
+def train(ctx: RunContext, earlier: Artifact | None = None) -> Artifact:
     """Train as of a moment; a model of that moment that is there already is not trained again.
+
+    Args:
+        earlier: whose early weights training begins at, where these may be; None = it begins at random ones.
 
     Raises:
         NotEnoughData: there is too little before the held-out windows.
@@ -74,36 +92,51 @@ def train(ctx: RunContext) -> Artifact:
     """
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
+    before = earlier if earlier is not None and may_begin_at(ctx, earlier) else None
     key = version_of(
         code=CODE,
         transitions=log.version,
         as_of=log.as_of,
         every=holdout.stretch_days,
         settings=settings,
+        **({"start": before.version} if before is not None else {}),
     )
 
     def build(folder: Path, step: StepRecord) -> SequenceManifest:
         run.say("training the sequence model")
         trainings, trainer = Trainings(run, step, ws.config.sequence), _trainer(ws)
-        job = _job(ctx, holdout.start, 0.0, trainings.budget(EARLY))
-        early, report = trainer.train(job, run.progress("sequence"))
-        trainings.end(EARLY, report)
-        job = _job(ctx, log.as_of, report.epochs, trainings.budget(FULL))
-        full, again = trainer.train(job, run.progress("sequence"))
-        trainings.end(FULL, again)
+
+        def trained(name: str, job: SequenceJob) -> tuple[SequenceWeights, SequenceReport]:
+            made = trainer.train(replace(job, budget=trainings.budget(name)), run.progress("sequence"))
+            trainings.end(name, made[1])
+            return made
+
+        job, begun = _job(ctx, holdout.start), None
+        if before is not None:
+            made = SequenceManifest.of(before)
+            epochs, learned = made.passes, AsOf.parse(made.trained_before[EARLY])
+            begun = _begun(job, epochs, open_model(before, EARLY).weights, learned)
+        if begun is None:
+            held = np.arange(len(job) - len(job) // HELD, len(job))
+            found = trained(SEARCH, replace(job, later=held))[1]
+            epochs, step.details["held_out"] = found.epochs, found.holdout_nll
+        early, _ = trained(EARLY, begun or replace(job, epochs=epochs))
+        job = _job(ctx, log.as_of)
+        last = _begun(job, epochs, early, holdout.start) or replace(job, epochs=epochs)
+        full, report = trained(FULL, last)
         for name, weights in ((EARLY, early), (FULL, full)):
             sequence.write(sequence.SequenceModel(weights), folder / name)
         step.details |= {
-            "sequences": again.rows,
-            "passes": round(report.epochs, 2),
-            "held_out": report.holdout_nll,
+            "sequences": report.rows,
+            "passes": round(epochs, 2),
         }
         return SequenceManifest(
             as_of=str(log.as_of),
             trained_before={EARLY: str(holdout.start), FULL: str(log.as_of)},
             settings=settings,
             inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
-            passes=report.epochs,
+            passes=epochs,
+            **origin(ws, before, begun=begun is not None),
             **trainings.summary(),
         )
 
@@ -137,7 +170,9 @@ def training_sequences(ctx: RunContext, end: AsOf) -> Sequences:
         )
     starts, moment = np.unique(rows.day // days * days, return_inverse=True)
     prior = np.stack([_popularity(log, AsOf.from_day_number(start)) for start in starts])
-    return Sequences(rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment)
+    return Sequences(
+        rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment, rows.user, rows.day
+    )
 
 
 def _popularity(log: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
@@ -145,12 +180,35 @@ def _popularity(log: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
     return np.log(counts.popularity_of(sums, len(log.interests)))
 
 
-def _job(ctx: RunContext, end: AsOf, epochs: float, budget: Budget) -> SequenceJob:
+def _newest_before(ctx: RunContext) -> Artifact | None:
+    """The newest model that a training may begin at."""
+    return newest(ctx.ws.store, "sequences", lambda artifact: may_begin_at(ctx, artifact))
+
+
+def may_begin_at(ctx: RunContext, earlier: Artifact) -> bool:
+    """Whether its early weights fit, and have not seen what is held out now."""
+    made = SequenceManifest.of(earlier)
+    blind = made.trained_before[EARLY] <= str(ctx.fitter.holdout.start)
+    return blind and made.settings == _settings(ctx.ws, ctx.log) and may_follow(ctx.ws, made, ctx.as_of)
+
+
+def _begun(job: SequenceJob, epochs: float, weights: SequenceWeights, learned: AsOf) -> SequenceJob | None:
+    """A job for some of so many epochs, which begins at weights that were trained before a moment.
+
+    None where so much came since that nothing would be saved.
+    """
+    share = share_of_epochs(job.sequences.day, learned)
+    return replace(job, epochs=epochs * share, begin=weights) if share < 1 else None
+
+
+def _job(ctx: RunContext, end: AsOf) -> SequenceJob:
+    """To learn from all rows before a moment; how long is to be said."""
     return SequenceJob(
         sequences=training_sequences(ctx, end),
         vectors=ctx.log.interests.vectors,
-        epochs=epochs,
-        budget=budget,
+        later=None,
+        epochs=0.0,
+        budget=Budget(),
         seed=ctx.config.sequence.seed,
     )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData, PlannerGone
-from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
+from freshet.core.ports import Begin, Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
 from freshet.run_context import LogSnapshot, RunContext
@@ -26,9 +27,10 @@ from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
 from freshet.storage.manifests import FromTransitions, ModelManifest
 from freshet.storage.training_budget import Trainings
+from freshet.storage.warm_starts import may_follow, origin, share_of_epochs
 from freshet.storage.workspace import TRAININGS, Workspace, version_of
 
-CODE = 4
+CODE = 5
 
 ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
@@ -90,14 +92,20 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     )
 
 
-def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
+def finetune(ctx: RunContext, tuner: Tuner, earlier: Artifact | None = None) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
     The table's answers come from the refitted model, its gates and its weight from the holdout model: a
     planner may have seen the held-out windows, or be measured on them, but not both. What may be offered
     plays no part: blocking an interest is no reason to tune anew.
 
+    Where the tuner can, the holdout model begins at that of the model before, and the refitted one at the new
+    holdout model: neither has seen anything that the gates judge on.
+
     A model that is not trained here is not lost because its server is gone: the accepted one stays then.
+
+    Args:
+        earlier: whose holdout model tuning begins at, where it may be; None = at the base.
 
     Raises:
         ConfigError: the base checkpoint can't be tuned; raised before samples are chosen.
@@ -108,7 +116,14 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     """
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
-    key = version_of(transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings)
+    before = earlier if earlier is not None and _may_begin_at(ctx, tuner, earlier) else None
+    key = version_of(
+        transitions=log.version,
+        as_of=log.as_of,
+        every=holdout.stretch_days,
+        settings=settings,
+        **({"start": before.version} if before is not None else {}),
+    )
 
     def build(folder: Path, step: StepRecord) -> ModelManifest:
         plan = planned(ws, log.interests.descriptions)
@@ -119,9 +134,17 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
         kept = ws.root / TRAININGS / key
         trainings = Trainings(run, step, ws.config.tuning)
         pending: list[AnswersPending] = []
+        begin = None if before is None else (before.path / _judged(before), _tuned_before(before))
+        begun: list[bool] = []
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
             job = _job(ctx, chosen, until, trainings.budget(name), kept / name)
+            if begin is not None and chosen is not None:
+                share = share_of_epochs(chosen.day, begin[1])
+                job = replace(job, begin=Begin(begin[0], share) if share < 1 else None)
+            begun.append(job.begin is not None)
+            if tuner.continues_models(job.mode):
+                begin = (folder / name, until)
             try:
                 report = tuner.tune(job, folder / name, run.progress("tuning"))
             except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
@@ -143,6 +166,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
             inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
             examples=report.examples,
             base=report.base,
+            **origin(ws, before, begun=begun[0]),
             **trainings.summary(),
         )
 
@@ -166,13 +190,55 @@ def renew(ctx: RunContext, tuner: Tuner) -> Artifact:
         AnswersPending: there is none that was accepted before.
     """
     try:
-        return finetune(ctx, tuner)
+        return finetune(ctx, tuner, newest_before(ctx, tuner))
     except AnswersPending as pending:
         before = accepted(ctx.ws, ctx.log, ctx.as_of)
         if before is None:
             raise
         ctx.run.say(f"model {before.version} stays until a new one is judged: {pending.message}")
         return before
+
+
+def newest_before(ctx: RunContext, tuner: Tuner) -> Artifact | None:
+    """The newest accepted model that a tuning may begin at.
+
+    A tuning of this very moment that was made before decides it, so that what was approved since doesn't let
+    the same command tune again.
+    """
+    if not tuner.continues_models(ctx.config.planner.mode):
+        return None
+    ws, log, settings = ctx.ws, ctx.log, _settings(ctx.ws, ctx.log)
+
+    def again(artifact: Artifact) -> bool:
+        made = ModelManifest.of(artifact)
+        same_log = made.as_of == str(log.as_of) and made.inputs.transitions == log.version
+        return same_log and _fits(made, settings)
+
+    def fits(artifact: Artifact) -> bool:
+        accepted = verdict(ws, artifact.version) in ("passed", "approved")
+        return accepted and _may_begin_at(ctx, tuner, artifact)
+
+    if made := newest(ws.store, "models", again):
+        start = ModelManifest.of(made).start
+        return ws.store.find("models", start) if start else None
+    return newest(ws.store, "models", fits)
+
+
+def _may_begin_at(ctx: RunContext, tuner: Tuner, earlier: Artifact) -> bool:
+    """Whether its holdout model fits, and has not seen what the gates judge on now."""
+    made = ModelManifest.of(earlier)
+    blind = made.tuned_before <= str(ctx.fitter.holdout.start)
+    fits = tuner.continues_models(ctx.config.planner.mode) and _fits(made, _settings(ctx.ws, ctx.log))
+    return blind and fits and may_follow(ctx.ws, made, ctx.as_of)
+
+
+def _judged(model: Artifact) -> str:
+    """Folder of what was judged: the holdout model, or the only one."""
+    return HOLDOUT_MODEL if (model.folder / HOLDOUT_MODEL).exists() else MODEL
+
+
+def _tuned_before(model: Artifact) -> AsOf:
+    return AsOf.parse(ModelManifest.of(model).tuned_before)
 
 
 def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
