@@ -46,7 +46,7 @@ def test_numbers_and_log_probabilities_are_those_of_a_whole_sort(
     items = int(start[-1])
     # whole and half numbers: sums are exact in any order, so that ties stay ties
     embedding = rng.integers(-4, 5, (items, width)).astype(np.float32)
-    state = rng.integers(-2, 3, width).astype(np.float32) / 2
+    state = (rng.integers(-2, 3, width) / 2).astype(np.float32)
     beforehand = np.round(rng.normal(size=items) * spread).astype(np.float32)
     hidden = np.flatnonzero(rng.random(items) < share)
     rng.shuffle(hidden)
