@@ -94,7 +94,6 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
     assert selector is not None
     assert overlay is not None
     recent_items = rng.integers(0, items, (len(names), 100))
-    nothing = np.zeros(items, bool)
     calls: dict[str, Callable[[int], object]] = {
         "interests": asking(0),
         "explore": asking(10),
@@ -102,7 +101,7 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
         "mixture": lambda n: release.single_user(seen[n], excluded[n]),
         "live": lambda n: overlay.bonus(int(seen[n, -1]), NOW),
         "items": lambda n: selector.ranker.tops(
-            selector.ranker.state(recent_items[n]), seen[n, :3].tolist(), nothing.copy(), 10
+            selector.ranker.state(recent_items[n]), seen[n, :3].tolist(), recent_items[n], 10
         ),
         "scorer": lambda n: release.scorer(seen[n : n + 1], excluded[n : n + 1]),
         "logs": lambda _: [np.log(release.scorer.model.base) for _ in range(4)],

@@ -65,13 +65,11 @@ class ItemSelector:
         """
         if blocked not in self._blocked:
             self._blocked[blocked] = self.numbers(sorted(blocked))
-        ineligible = np.zeros(len(self.order), bool)
-        ineligible[engaged] = True
-        ineligible[self._blocked[blocked]] = True
-        if exclude:
-            ineligible[self.numbers(exclude)] = True
+        hidden = engaged
+        if blocked or exclude:
+            hidden = np.concatenate([engaged, self._blocked[blocked], self.numbers(exclude)])
         ids, titles = self.ranker.ids, self.ranker.titles
-        best = self.ranker.tops(self.ranker.state(engaged), interests, ineligible, count)
+        best = self.ranker.tops(self.ranker.state(engaged), interests, hidden, count)
         return [
             tuple([RecommendedItem(ids[number], titles[number], score, why) for number, score, why in ranked])
             for ranked in best

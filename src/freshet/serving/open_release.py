@@ -150,7 +150,7 @@ class OpenRelease:
 
     def context(self, seen: UserContext) -> Context:
         """The user's own context: the last k of their recent interests."""
-        return tuple(int(i) for i in seen.recent[-self.k :] if i >= 0)
+        return tuple([i for i in seen.recent[-self.k :].tolist() if i >= 0])
 
     def asked_on(self, row: int) -> str | None:
         """The day as of which the planner answered a row of a user; None for row -1."""

@@ -84,19 +84,12 @@ def _context_at(interests, times, index, size, now, horizon, user, seed):  # typ
     recent = np.full(RECENT, np.int16(-1))
     for i in range(size):
         known[i] = engaged[i] > NEVER and now - engaged[i] <= horizon
+    unlisted = known.copy()
     for place in range(RECENT - 1, -1, -1):  # the latest that is not listed yet
         best = -1
         best_key = np.uint64(0)
         for i in range(size):
-            if not known[i]:
-                continue
-            listed = False
-            for j in range(place + 1, RECENT):
-                if recent[j] == i:
-                    listed = True
-            if listed:
-                continue
-            if best >= 0 and engaged[i] < engaged[best]:
+            if not unlisted[i] or (best >= 0 and engaged[i] < engaged[best]):
                 continue
             key = place_in_step(user, engaged[i], i, seed)
             if best < 0 or engaged[i] > engaged[best] or key > best_key:
@@ -104,4 +97,5 @@ def _context_at(interests, times, index, size, now, horizon, user, seed):  # typ
         if best < 0:
             break
         recent[place] = best
+        unlisted[best] = False
     return recent, known, engaged

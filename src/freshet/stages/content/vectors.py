@@ -147,7 +147,8 @@ def _profiles(items, text, engaged, interest, recency, out):  # type: ignore[no-
             if number >= 0:
                 out[row, both + interest[number]] += np.float32(1)
         for i in range(both, out.shape[1]):
-            out[row, i] = np.float32(np.log1p(out[row, i]))
+            if out[row, i] > 0:
+                out[row, i] = np.float32(np.log1p(out[row, i]))
 
 
 @njit(cache=True, nogil=True)

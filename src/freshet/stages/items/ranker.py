@@ -68,11 +68,11 @@ class Ranker:
         self, state: Floats | None, interest: int, ineligible: BoolArray | None, count: int
     ) -> list[Ranked]:
         """The `count` best eligible items of an interest, best first; see `tops`."""
-        left = np.zeros(len(self.item_index), bool) if ineligible is None else ineligible.copy()
-        return self.tops(state, [interest], left, count)[0]
+        hidden = np.zeros(0, np.int64) if ineligible is None else np.flatnonzero(ineligible)
+        return self.tops(state, [interest], hidden, count)[0]
 
     def tops(
-        self, state: Floats | None, interests: Sequence[int], ineligible: BoolArray, count: int
+        self, state: Floats | None, interests: Sequence[int], hidden: NDArray[np.int64], count: int
     ) -> list[list[Ranked]]:
         """The `count` best eligible items of each interest, best first, none twice.
 
@@ -81,7 +81,7 @@ class Ranker:
 
         Args:
             state: of `state`; None = a user without a history, for whom popularity decides.
-            ineligible: (V,) items not to show: seen, or excluded by rules; those that are shown join them.
+            hidden: (h,) numbers of items not to show: seen, or excluded by rules.
         """
         item_index, learned = self.item_index, state is not None
         numbers, logp = best_per_interest(
@@ -90,7 +90,7 @@ class Ranker:
             item_index.prior if learned else item_index.popular,
             item_index.start,
             np.array(interests, np.int64),
-            ineligible,
+            hidden,
             count,
         )
         reason, found = SEQUENCE if learned else POPULAR, list[list[Ranked]]()
@@ -103,6 +103,12 @@ class Ranker:
                     if number >= 0
                 ]
             )
+        if all(len(chosen) == count for chosen in found):
+            return found
+        ineligible = np.zeros(len(item_index), bool)
+        ineligible[hidden] = True
+        for chosen in found:
+            ineligible[[number for number, _, _ in chosen]] = True
         for interest, chosen in zip(interests, found, strict=True):
             for more in (self._from_neighbours, self._from_anywhere):
                 if len(chosen) < count:
