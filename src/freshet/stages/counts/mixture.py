@@ -8,8 +8,11 @@ clustered by user (sandwich estimator), since one user's transitions are not ind
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,10 +160,12 @@ class _Examples:
     Attributes:
         held: the blocks, each contiguous.
         person: (n,) number of each transition's user, from 0.
+        parts: a block, some of its rows, and how many rows come before them.
     """
 
     held: list[Held]
     person: NDArray[np.int64]
+    parts: list[tuple[Held, slice, int]]
 
     @classmethod
     def of(cls, held: Sequence[Held]) -> _Examples:
@@ -170,7 +175,15 @@ class _Examples:
             for one in held
         ]
         _, person = np.unique(np.concatenate([one.user for one in held]), return_inverse=True)
-        return cls(lying, person)
+        parts, before = [], 0
+        for block in lying:
+            size = block.known.shape[1]
+            together = BLOCK if size <= 1024 else max(1, BLOCK * 200 // size)
+            for first in range(0, len(block.successor), together):
+                rows = slice(first, min(first + together, len(block.successor)))
+                parts.append((block, rows, before + first))
+            before += len(block.successor)
+        return cls(lying, person, parts)
 
     def by_user(self, gradient: NDArray[np.float64]) -> NDArray[np.float64]:
         """(U, F) the sum of gradients (n, F) per user."""
@@ -204,19 +217,28 @@ def _optimum(
 def _derivatives(
     examples: _Examples, weights: NDArray[np.float64]
 ) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    """Log-likelihood, its gradient per transition (n, F), and minus its Hessian (F, F)."""
-    likelihood, start = 0.0, 0
-    hessian = np.zeros((len(weights), len(weights)))
+    """Log-likelihood, its gradient per transition (n, F), and minus its Hessian (F, F).
+
+    In parts, whose sums are added in their order: they are the same with any number of threads.
+    """
     gradients = np.empty((len(examples.person), len(weights)))
-    for block in examples.held:
-        size = block.known.shape[1]
-        together = BLOCK if size <= 1024 else max(1, BLOCK * 200 // size)
-        for first in range(0, len(block.successor), together):
-            rows = slice(first, first + together)
-            features, successor = block.features[rows], block.successor[rows]
-            below = np.empty((len(features), size))
-            weighed_below_top(features, block.known[rows], weights, below)
-            odds, end = np.exp(below), start + len(features)
-            likelihood += add_derivatives(features, below, odds, successor, hessian, gradients[start:end])
-            start = end
+
+    def part(where: tuple[Held, slice, int]) -> tuple[float, NDArray[np.float64]]:
+        block, rows, start = where
+        features, successor = block.features[rows], block.successor[rows]
+        below = np.empty((len(features), features.shape[2]))
+        weighed_below_top(features, block.known[rows], weights, below)
+        hessian, into = np.zeros((len(weights), len(weights))), gradients[start : start + len(features)]
+        return add_derivatives(features, below, np.exp(below), successor, hessian, into), hessian
+
+    likelihood, hessian = 0.0, np.zeros((len(weights), len(weights)))
+    for its_likelihood, its_hessian in _threads().map(part, examples.parts):
+        likelihood += its_likelihood
+        hessian += its_hessian
     return likelihood, gradients, hessian + np.tril(hessian, -1).T
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    """One for each processor, up to four."""
+    return ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0))), thread_name_prefix="mixture")

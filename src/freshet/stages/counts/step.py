@@ -49,5 +49,5 @@ def early_of(ctx: RunContext, sequence: Artifact | None, content: Artifact | Non
         model = sequences.open_model(sequence, sequences.EARLY).logits if sequence is not None else None
         return Early(model, vectors.held_out_view(ctx, content))
 
-    versions = (made.version if made is not None else "" for made in (sequence, content))
-    return ctx.fitter.early(*versions, opened)
+    by_sequence, by_content = (made.version if made is not None else "" for made in (sequence, content))
+    return ctx.fitter.early(by_sequence, by_content, opened)
