@@ -16,7 +16,8 @@ planner is tuned once and a first table is made; then, from copies of that works
   there, more than twice as many as to the strongest successor so far; they were there weeks before, since
   what new users do alone is held back. FLOPs of that refresh over those of the same table made without an
   earlier one, held-out prompts of the planner's weight included in both; `cost_seconds_share` is the same of
-  the seconds that inference took, `cost_process_seconds` and `cost_process_share` are of whole processes.
+  the seconds that inference took, `cost_process_seconds` of whole processes, and so is `cost_process_share`, but
+  for the trainings that the full table's workspace still needs.
 - `changed_share_mean`: the world goes on, with a refresh every `--every` days: share of the table's rows
   whose prompt changed. `without_hysteresis`: the same prompts with `[evidence] hysteresis = 0`.
 """
@@ -136,6 +137,12 @@ def pace(events: pa.Table) -> Pace:
     return measure_pace(list(zip(days.tolist(), rows.tolist(), strict=True)))
 
 
+def without_trainings(ran: dict[str, Any]) -> float:
+    """Seconds of a process without those in which models were trained, which the full table's workspace lacks."""
+    spent = {step["name"]: step["seconds"] for step in ran["run"]["steps"]}
+    return float(ran["seconds"] - sum(spent.get(name, 0.0) for name in ("sequence", "ranker")))
+
+
 def first_workspace(
     folder: Path, items: Path, past: pa.Table, now: AsOf, options: argparse.Namespace, show: Show
 ) -> Path:
@@ -199,7 +206,7 @@ def a_tenth(root: Path, tuned: Path, base: Path, fads: pa.Table, show: Show) -> 
     return {
         "cost_share": delta["actual"]["flops"] / full["actual"]["flops"] if full["actual"]["flops"] else None,
         "cost_seconds_share": spent[0] / spent[1] if spent[1] else None,
-        "cost_process_share": seconds[0] / seconds[1],
+        "cost_process_share": without_trainings(runs[0]) / without_trainings(runs[1]),
         "cost_seconds_by_step": [{s["name"]: s["seconds"] for s in run["run"]["steps"]} for run in runs],
         "cost_changed_share": delta["changed"] / delta["rows"],
         "cost_process_seconds": seconds,
