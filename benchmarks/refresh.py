@@ -15,9 +15,9 @@ planner is tuned once and a first table is made; then, from copies of that works
 - `cost_share`: on the new day people come to a tenth of the interests and go on to one that was not named
   there, more than twice as many as to the strongest successor so far; they were there weeks before, since
   what new users do alone is held back. FLOPs of that refresh over those of the same table made without an
-  earlier one, held-out prompts of the planner's weight included in both; `cost_seconds_share` is the same of
-  the seconds that inference took, `cost_process_seconds` of whole processes, and so is `cost_process_share`, but
-  for the trainings that the full table's workspace still needs.
+  earlier one, held-out prompts of the planner's weight included in both. `cost_seconds_share` is the same of
+  the seconds of inference, `cost_process_share` that of whole processes without the models that the second
+  one trains; `cost_process_seconds` holds these too.
 - `changed_share_mean`: the world goes on, with a refresh every `--every` days: share of the table's rows
   whose prompt changed. `without_hysteresis`: the same prompts with `[evidence] hysteresis = 0`.
 """
@@ -138,7 +138,7 @@ def pace(events: pa.Table) -> Pace:
 
 
 def without_trainings(ran: dict[str, Any]) -> float:
-    """Seconds of a process without those in which models were trained, which the full table's workspace lacks."""
+    """Seconds of a process without trainings: the full table's workspace has no sequence model yet."""
     spent = {step["name"]: step["seconds"] for step in ran["run"]["steps"]}
     return float(ran["seconds"] - sum(spent.get(name, 0.0) for name in ("sequence", "ranker")))
 
