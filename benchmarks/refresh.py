@@ -88,7 +88,7 @@ def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, An
     log = Log(pq.read_table(made.events_path))
     forgotten = now.minus(resolve(pace(log.until(now)), Config()).evidence_days)
     past = log.until(now, quiet=forgotten)
-    tuned = first_workspace(root / "tuned", made.items_path, past, now, options, show)
+    tuned, fads = first_workspace(root / "tuned", made.items_path, past, now, options, show)
     base = copied(tuned, root / "base")
     first = refresh(base)
     show.say(f"first table: {inference(first)['rows']:,} rows, {first['seconds']:.1f} s of process")
@@ -100,7 +100,7 @@ def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, An
         "planner": f"{options.planner}, {options.mode} mode",
         "first_table_seconds": first["seconds"],
         **unchanged(root, base, log.on(now, quiet=True), options.repeats, show),
-        **a_tenth(root, tuned, base, day_of_fads(Fads.of(open_workspace(base), now), now, show), show),
+        **a_tenth(root, tuned, base, day_of_fads(fads, now, show), show),
         **drifting(root, base, log.since(now), now, options, show),
     }
 
@@ -139,14 +139,14 @@ def pace(events: pa.Table) -> Pace:
 
 def without_trainings(ran: dict[str, Any]) -> float:
     """Seconds of a process without trainings: the full table's workspace has no sequence model yet."""
-    spent = {step["name"]: step["seconds"] for step in ran["run"]["steps"]}
-    return float(ran["seconds"] - sum(spent.get(name, 0.0) for name in ("sequence", "ranker")))
+    steps = ran["run"]["steps"]
+    return float(ran["seconds"] - sum(s["seconds"] for s in steps if s["name"] in ("sequence", "ranker")))
 
 
 def first_workspace(
     folder: Path, items: Path, past: pa.Table, now: AsOf, options: argparse.Namespace, show: Show
-) -> Path:
-    """A workspace with a tuned planner and no table yet; who will follow a fad was there before."""
+) -> tuple[Path, Fads]:
+    """A workspace with a tuned planner and no table yet, and fads to come: who will follow them was there."""
     folder.mkdir()
     (folder / "freshet.toml").write_text(
         f'[events]\nitems = {json.dumps(str(items))}\npositive = "value >= 7"\n'
@@ -157,12 +157,12 @@ def first_workspace(
     )
     ws = open_workspace(folder, show)
     grown(ws, past)
-    grown(ws, earlier_visits(Fads.of(ws, now), now))
+    grown(ws, earlier_visits(fads := Fads.of(ws, now), now))
     try:
         pipeline.finetune(ws)
     except GateFailed:  # what a refresh costs does not depend on how good the planner is
         operations.approve(ws, ws.ledger.records()[-1].id, "benchmark")
-    return folder
+    return folder, fads
 
 
 def unchanged(root: Path, base: Path, quiet: pa.Table, repeats: int, show: Show) -> dict[str, Any]:

@@ -37,8 +37,18 @@ def test_numbers_of_users_and_the_order_of_rows_do_not_matter() -> None:
     )
 
 
-def test_one_user_alone_says_nothing_of_others() -> None:
-    assert gain(np.ones(5), np.zeros(5), np.zeros(5, np.int64)) == (1.0, np.inf)
+def test_a_log_of_one_person_is_judged_by_its_rows() -> None:
+    """Else no gain of such a training were ever one, and it ended at once."""
+    user = np.zeros(5, np.int64)
+    assert gain(np.ones(5), np.zeros(5), user) == (1.0, 0.0)
+    before = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    by_row = before.std(ddof=1) / np.sqrt(5)
+    assert gain(before, np.zeros(5), user) == pytest.approx((3.0, by_row))
+    assert gain(np.ones(1), np.zeros(1), user[:1]) == (1.0, 0.0)
+    checks = HeldOutChecks(user, patience=2)
+    for level in (4.0, 3.9, 3.8, 3.7, 3.6):
+        checks.better(np.full(5, level))
+        assert not checks.enough
 
 
 def test_slow_gains_add_up_until_they_are_more_than_noise() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from freshet.cli import inspect_commands
 from tests.cli.conftest import FIRST, INTERESTS, LAST, answered, called, freshet, rows
 
 
@@ -87,7 +88,7 @@ def test_history_lists_runs_and_shows_one(shop: Path) -> None:
     assert "there is no run" in answered("history", "-w", shop, "77", code=2)["error"]["message"]
 
 
-def test_history_lists_the_last_runs(shop: Path) -> None:
+def test_history_lists_the_last_runs(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = answered("history", "-w", shop)["runs"]
     assert answered("history", "-w", shop, "--last", "1")["runs"] == runs[-1:]
     assert answered("history", "-w", shop, "--last", "1000")["runs"] == runs
@@ -96,6 +97,10 @@ def test_history_lists_the_last_runs(shop: Path) -> None:
     assert runs[-1]["id"] in listed
     assert runs[0]["id"] not in listed
     assert "earlier runs" not in called("history", "-w", shop).stdout
+    monkeypatch.setattr(inspect_commands, "LISTED", 1)
+    assert runs[0]["id"] not in called("history", "-w", shop).stdout
+    assert answered("history", "-w", shop)["runs"] == runs
+    assert "--last 1" in answered("history", "-w", shop, "1", "--last", "1", code=2)["error"]["message"]
 
 
 def test_interests_are_listed_without_a_run(shop: Path) -> None:

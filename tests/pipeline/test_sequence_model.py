@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from freshet import operations, pipeline
@@ -16,6 +18,7 @@ from freshet.backends.sequences.trainers import TorchSequenceTrainer
 from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
 from freshet.pipeline import snapshot_of
+from freshet.privacy.forgetting import forget
 from freshet.run_context import RunContext
 from freshet.simulator import generate
 from freshet.stages import sequence
@@ -134,6 +137,22 @@ def test_where_much_is_new_weights_are_random_and_why_trainings_ended_is_told(
     assert (told["early"]["ended"], told["full"]["ended"]) == ("epochs", "epochs")
 
 
+def test_a_young_model_that_knows_somebody_who_was_forgotten_is_trained_anew(
+    sequenced: tuple[Workspace, Watched], tmp_path: Path
+) -> None:
+    ws, _ = sequenced
+    again = Watched()
+    text = (ws.root / "freshet.toml").read_text()
+    left = replace(copied(ws, tmp_path / "ws", text), sequencer=again)
+    somebody = pq.read_table(next(iter(sorted((left.root / "events").rglob("*.parquet")))))["user"][0].as_py()
+    assert forget(left, [somebody], None, datetime(2024, 3, 1, tzinfo=UTC)).clean
+    pipeline.refresh(left, SECOND, publish=True)
+    assert [job.begin for job in again.jobs[:2]] == [None, None]  # search and early: not at what knew them
+    assert len(again.jobs) == 3
+    pipeline.refresh(left, SECOND, publish=True)
+    assert len(again.jobs) == 3  # once
+
+
 def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(
     sequenced: tuple[Workspace, Watched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +189,9 @@ def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(
     ("change", "why"),
     [
         ({"forgotten": "somebody"}, "it knew a person who is forgotten"),
-        ({"in_a_row": 6}, "it ends a row"),
+        ({"since": "2023-12-01"}, "it knew days that the log has dropped"),
+        ({"screened": False}, "it knew what is held back now"),
+        ({"passes": 0.0}, "it learned nothing"),
         ({"trained_before": {"early": "2024-02-11", "full": "2024-02-12"}}, "it saw what is held out"),
         ({"as_of": "2024-02-26"}, "it is of a later moment"),
         ({"settings": {}}, "it was made otherwise"),

@@ -19,7 +19,7 @@ from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL
 from freshet.storage import warm_starts
 from freshet.storage.artifacts import Artifact
 from freshet.storage.manifests import ModelManifest
-from freshet.storage.warm_starts import share_of_epochs
+from freshet.storage.warm_starts import may_follow, share_of_epochs
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, FIRST, SECOND, approving, copied, settings, with_tuner
 
@@ -107,9 +107,54 @@ def test_where_a_third_is_new_models_begin_at_the_base(
 def test_epochs_follow_the_share_of_new_rows_and_few_of_them_begin_anew() -> None:
     learned, day = FIRST, np.full(6_000, FIRST.day_number - 1, np.int32)
     day[-1_200:] += 1
-    assert share_of_epochs(day, learned) == pytest.approx(0.6)
-    assert share_of_epochs(day[-4_999:], learned) == 1.0
-    assert share_of_epochs(day[:-300], learned) == 1.0  # too little is new
+    assert share_of_epochs(day, learned, 4_800) == pytest.approx(0.6)
+    assert share_of_epochs(day[-4_999:], learned, 4_800) == 1.0
+    assert share_of_epochs(day[:-300], learned, 4_800) == 1.0  # too little is new
+
+
+def test_what_is_imported_later_is_new_however_old_it_is() -> None:
+    day = np.full(6_000, FIRST.day_number - 1, np.int32)
+    assert share_of_epochs(day, FIRST, 6_000) == 1.0  # nothing is new
+    assert share_of_epochs(day, FIRST, 4_800) == pytest.approx(0.6)
+    assert share_of_epochs(day, FIRST, 3_000) >= 1.0  # half of it was never seen
+
+
+def test_after_so_many_in_a_row_one_begins_anew_and_not_at_the_one_before(
+    tuned: tuple[Workspace, Continuing], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws, tuner = tuned
+    monkeypatch.setattr(warm_starts, "MOST_IN_A_ROW", 1)
+    assert tune(ws, SECOND).in_a_row == 1
+    third = tune(ws, THIRD)
+    assert (third.start, third.in_a_row) == (
+        "",
+        0,
+    )  # else it would begin at the first, and so would all others
+    assert tuner.jobs[4].begin is None
+
+
+def test_a_damaged_model_stops_no_training_after_it(tuned: tuple[Workspace, Continuing]) -> None:
+    ws, tuner = tuned
+    first = model_of(ws, FIRST)
+    damaged = next(
+        path for path in sorted(first.folder.rglob("*")) if path.is_file() and path.parent != first.folder
+    )
+    damaged.write_bytes(b"other bytes")
+    forgetful = replace(ws, store=type(ws.store)(ws.root))  # what was found whole before is looked at again
+    made = tune(forgetful, SECOND)
+    assert made.start == ""
+    assert tuner.jobs[2].begin is None
+
+
+def test_weights_of_days_that_were_dropped_or_held_back_since_are_not_begun_at(
+    tuned: tuple[Workspace, Continuing],
+) -> None:
+    ws, _ = tuned
+    made = ModelManifest.of(model_of(ws, FIRST))
+    assert made.screened
+    assert may_follow(ws, made, SECOND, made.since)
+    assert not may_follow(ws, made, SECOND, "2024-01-31")  # the log begins later now
+    assert not may_follow(ws, replace(made, screened=False), SECOND, made.since)
 
 
 def test_no_model_begins_at_one_of_a_later_moment(tuned: tuple[Workspace, Continuing]) -> None:

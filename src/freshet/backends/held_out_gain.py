@@ -17,14 +17,17 @@ def gain(
     """Mean of before - now, (n,) nll of the same rows, and its standard error.
 
     Users are the independent unit, not rows: what one does is alike. The mean is over rows, so the error is
-    that of a ratio of sums over users; infinite where there are fewer than two.
+    that of a ratio of sums over users. Where all rows are of one user there are only those to go by; a single
+    row has an error of 0.
     """
     difference = before - now
     mean = float(difference.mean())
     _, number = np.unique(user, return_inverse=True)
+    if number.max() == 0:
+        number = np.arange(len(user))
     rows = np.bincount(number)
     if len(rows) < 2:
-        return mean, float("inf")
+        return mean, 0.0
     off = np.bincount(number, difference) - mean * rows
     return mean, float(np.sqrt((off**2).sum() * len(rows) / (len(rows) - 1)) / len(user))
 

@@ -12,6 +12,7 @@ import typer
 from freshet.cli.json_documents import document, gate_content, levels_content, run_content
 from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, opened, parse_moment, release_number
 from freshet.cli.schedule_content import schedule_content
+from freshet.core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,6 +119,8 @@ def history(
     from freshet import inspect
     from freshet.cli import show, show_inspect
 
+    if run is not None and last is not None:
+        raise InputError(f"--last {last} lists runs, and run {run} is one", hint="give one of the two")
     with opened(workspace) as ws:
         if run is None:
             lines = inspect.history(ws, last if as_json else last or LISTED)

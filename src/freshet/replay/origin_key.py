@@ -21,6 +21,7 @@ from freshet.stages.tuning import gate_verdict
 from freshet.stages.tuning import step as tuning
 from freshet.stages.users import step as users
 from freshet.storage.ledger import Run
+from freshet.storage.warm_starts import forgotten_by
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 6
@@ -88,6 +89,8 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
         **({"users": [users.CODE, config.users.model_dump()]} if config.users.rows else {}),
         learners=plan.learners.percent if plan.learners else None,
+        **({"forgotten": stones} if (stones := forgotten_by(sandbox)) else {}),
+        **({"drops_days": True} if config.retention.events_days else {}),
     )
 
 

@@ -180,6 +180,9 @@ class Trained(Manifest):
         start: version of the artifact whose weights there were to begin at; '' = none.
         in_a_row: artifacts, with this one, that began at one another's; 0 = it began at random weights.
         forgotten: names the people who had been forgotten by then, see `warm_starts`.
+        learned: rows of the training that others may begin at.
+        since: first day of the log that it learned from.
+        screened: moves of new users that nothing bore out were held back from it.
     """
 
     as_of: str
@@ -190,6 +193,9 @@ class Trained(Manifest):
     start: str = field(default="", metadata=_ABSENT)
     in_a_row: int = field(default=0, metadata=_ABSENT)
     forgotten: str = field(default="", metadata=_ABSENT)
+    learned: int = field(default=0, metadata=_ABSENT)
+    since: str = field(default="", metadata=_ABSENT)
+    screened: bool = field(default=False, metadata=_ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)

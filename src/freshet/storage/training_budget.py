@@ -47,8 +47,11 @@ class Trainings:
     def end(self, name: str, report: TuningReport | SequenceReport) -> None:
         """Take down how a training ended, and say so where the clock ended it."""
         self.ended[name] = {"steps": report.steps, "stopped_after": report.stopped_after}
-        told = {"ended": report.ended or None, "nll": report.holdout_nll, "noise": report.noise}
-        self.ended[name] |= {key: value for key, value in told.items() if value is not None}
+        if report.ended:
+            self.ended[name]["ended"] = report.ended
+        for key, value in (("nll", report.holdout_nll), ("noise", report.noise)):
+            if value is not None and math.isfinite(value):
+                self.ended[name][key] = value
         self.step.add(report.usage)
         if report.stopped_after is not None:
             self.run.say(

@@ -233,8 +233,8 @@ class TuningConfig(Section):
     epochs: float = Field(
         0.0,
         ge=0,
-        description="passes over the examples, fewer where it begins at the model before (kind = scratch); "
-        "0 = chosen by kind of planner",
+        description="passes over the examples, fewer where labels are learned from earlier weights "
+        "(kind = scratch); 0 = chosen by kind of planner",
     )
     learning_rate: float = Field(0.0, ge=0, description="0 = chosen by kind of planner")
     batch_size: int = Field(

@@ -56,7 +56,7 @@ class Early:
         sequence: logits of a sequence model; None without one.
         content: vectors; None without them.
         weighed: both, beside the counts of one moment: weighed by its `CountFitter` when that is first asked.
-        seconds: that took; 0 before.
+        seconds: that opening and weighing took so far.
     """
 
     sequence: counts.SequenceLogits | None = None
@@ -261,7 +261,9 @@ class CountFitter:
         """
         key = sequence, content
         if key not in self._early:
+            start = monotonic()
             self._early[key] = opened()
+            self._early[key].seconds = monotonic() - start
         return self._early[key]
 
     def fuse(
@@ -288,7 +290,7 @@ class CountFitter:
         if early.weighed is None:
             start = monotonic()
             early.weighed = self._weighed(early)
-            early.seconds = monotonic() - start
+            early.seconds += monotonic() - start
         return early.weighed.fused(None if answered is None else self._sample(answered, early, relative))
 
     def _weighed(self, early: Early) -> counts.Weighed:

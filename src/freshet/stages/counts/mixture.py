@@ -241,4 +241,7 @@ def _derivatives(
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
     """One for each processor, up to four."""
-    return ThreadPoolExecutor(min(4, len(os.sched_getaffinity(0))), thread_name_prefix="mixture")
+    return ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="mixture")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a child has the pool, and none of its threads

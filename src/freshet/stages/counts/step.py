@@ -37,7 +37,7 @@ def fuse(
     windows = None if answers is None else answers.windows
     with ctx.run.step("mixture") as step:
         early = early_of(ctx, sequence, content)
-        if early.seconds:  # weighed for another table, and as dear to this one if it were alone
+        if early.weighed is not None:  # for another table, and as dear to this one if it were alone
             step.details = {"shared_seconds": early.seconds}
         return ctx.fitter.fuse(windows, early, relative=relative)
 

@@ -171,32 +171,31 @@ class ItemFeatures:
 
     Attributes:
         made_of: folder of the interests, whose text model reads them.
-        ids, titles, texts: V strings each.
+        items: folder of the catalogue.
+        ids, titles: V strings each.
         interest: (V,) index of the interest of each, ascending.
     """
 
     made_of: Path
+    items: Path
     ids: tuple[str, ...]
     titles: tuple[str, ...]
-    texts: tuple[str, ...]
     interest: NDArray[np.int16]
 
     def take(self, kept: NDArray[np.bool_]) -> ItemFeatures:
         """The chosen items."""
         chosen = np.flatnonzero(kept)
-        ids, titles, texts = (
-            tuple(column[i] for i in chosen) for column in (self.ids, self.titles, self.texts)
-        )
-        return ItemFeatures(self.made_of, ids, titles, texts, self.interest[kept])
+        ids, titles = (tuple(column[i] for i in chosen) for column in (self.ids, self.titles))
+        return ItemFeatures(self.made_of, self.items, ids, titles, self.interest[kept])
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """(V, a) text vector, and the centroid of the interest, beside each other.
+        """(V, a) text vector, and the centroid of the interest, beside each other; texts are read for it.
 
         Raises:
-            ArtifactError: a file of the interests is missing or damaged.
+            ArtifactError: a file is missing or damaged.
         """
-        own = text_vectors(self.made_of, self.titles, self.texts)
+        own = text_vectors(self.made_of, *_texts_of(self.items, self.ids))
         of_interest = load(self.made_of).vectors[self.interest]
         return np.hstack([own, of_interest]).astype(np.float32)
 
@@ -210,10 +209,8 @@ def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeature
     assigned = load_assignment(assignment)
     order = np.argsort(assigned.interest, kind="stable")
     ids = tuple(assigned.items[i] for i in order)
-    titles, texts = _texts_of(items, ids)
-    return ItemFeatures(
-        interests, ids, tuple(titles), tuple(texts), assigned.interest[order].astype(np.int16)
-    )
+    titles, _ = _texts_of(items, ids)
+    return ItemFeatures(interests, items, ids, tuple(titles), assigned.interest[order].astype(np.int16))
 
 
 def text_vectors(interests: Path, titles: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:

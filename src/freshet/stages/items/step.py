@@ -35,6 +35,7 @@ from freshet.storage.manifests import (
     TableManifest,
 )
 from freshet.storage.training_budget import Trainings
+from freshet.storage.warm_starts import forgotten_by
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 3
@@ -73,12 +74,16 @@ def renewed(ws: Workspace, run: Run, log: LogSnapshot, serving: str) -> str:
 
 
 def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
-    """The newest item model if it is younger than the tuning cadence, else None: a new one is due."""
+    """The newest item model if it is younger than the tuning cadence, else None: a new one is due.
+
+    One that knows somebody who was forgotten since is due for a new one, too.
+    """
     found = _newest(ws, log)
     if found is None:
         return None
-    end = AsOf.parse(ItemModelManifest.of(found).as_of).day + timedelta(days=ws.config.tuning.every_days)
-    return found if log.as_of.day < end else None
+    made = ItemModelManifest.of(found)
+    end = AsOf.parse(made.as_of).day + timedelta(days=ws.config.tuning.every_days)
+    return found if log.as_of.day < end and made.forgotten == forgotten_by(ws) else None
 
 
 def _newest(ws: Workspace, log: LogSnapshot) -> Artifact | None:
@@ -120,6 +125,7 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
             settings=settings,
             inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
             judged=evaluated,
+            forgotten=forgotten_by(ws),
             **trainings.summary(),
         )
 

@@ -5,7 +5,7 @@ is fitted; `full` has learned from everything before as_of, and scores.
 
 `early` begins at that of the model before. Where there is none, it begins at random weights, and how often
 it goes over its rows is found in a training before, the `search`, without the last fifth of them. `full`
-begins at `early`.
+begins at `early`. Where that saves nothing, either begins at random weights: see `warm_starts`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,14 @@ from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
 from freshet.storage.manifests import FromTransitions, SequenceManifest
 from freshet.storage.training_budget import Trainings
-from freshet.storage.warm_starts import may_follow, origin, share_of_epochs
+from freshet.storage.warm_starts import (
+    begins_anew,
+    forgotten_by,
+    is_sound,
+    may_follow,
+    origin,
+    share_of_epochs,
+)
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
@@ -61,12 +68,16 @@ def for_mixture(ctx: RunContext) -> Artifact | None:
 
 
 def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
-    """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due."""
+    """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due.
+
+    One that knows somebody who was forgotten since is due for a new one, too.
+    """
     found = newest_model(ws, log, log.as_of)
     if found is None:
         return None
-    end = AsOf.parse(SequenceManifest.of(found).as_of).day + timedelta(days=ws.config.tuning.every_days)
-    return found if log.as_of.day < end else None
+    made = SequenceManifest.of(found)
+    end = AsOf.parse(made.as_of).day + timedelta(days=ws.config.tuning.every_days)
+    return found if log.as_of.day < end and made.forgotten == forgotten_by(ws) else None
 
 
 def newest_model(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
@@ -93,6 +104,8 @@ def train(ctx: RunContext, earlier: Artifact | None = None) -> Artifact:
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
     before = earlier if earlier is not None and may_begin_at(ctx, earlier) else None
+    if before is not None and begins_anew(SequenceManifest.of(before)):
+        before = None
     key = version_of(
         code=CODE,
         transitions=log.version,
@@ -115,14 +128,14 @@ def train(ctx: RunContext, earlier: Artifact | None = None) -> Artifact:
         if before is not None:
             made = SequenceManifest.of(before)
             epochs, learned = made.passes, AsOf.parse(made.trained_before[EARLY])
-            begun = _begun(job, epochs, open_model(before, EARLY).weights, learned)
+            begun = _begun(job, epochs, open_model(before, EARLY).weights, learned, made.learned)
         if begun is None:
             held = np.arange(len(job) - len(job) // HELD, len(job))
             found = trained(SEARCH, replace(job, later=held))[1]
             epochs, step.details["held_out"] = found.epochs, found.holdout_nll
         early, _ = trained(EARLY, begun or replace(job, epochs=epochs))
-        job = _job(ctx, log.as_of)
-        last = _begun(job, epochs, early, holdout.start) or replace(job, epochs=epochs)
+        rows, job = len(job), _job(ctx, log.as_of)
+        last = _begun(job, epochs, early, holdout.start, rows) or replace(job, epochs=epochs)
         full, report = trained(FULL, last)
         for name, weights in ((EARLY, early), (FULL, full)):
             sequence.write(sequence.SequenceModel(weights), folder / name)
@@ -136,7 +149,7 @@ def train(ctx: RunContext, earlier: Artifact | None = None) -> Artifact:
             settings=settings,
             inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
             passes=epochs,
-            **origin(ws, before, begun=begun is not None),
+            **origin(ws, before, begun=begun is not None, learned=rows, since=log.window[0]),
             **trainings.summary(),
         )
 
@@ -189,15 +202,19 @@ def may_begin_at(ctx: RunContext, earlier: Artifact) -> bool:
     """Whether its early weights fit, and have not seen what is held out now."""
     made = SequenceManifest.of(earlier)
     blind = made.trained_before[EARLY] <= str(ctx.fitter.holdout.start)
-    return blind and made.settings == _settings(ctx.ws, ctx.log) and may_follow(ctx.ws, made, ctx.as_of)
+    fits = made.passes > 0 and made.settings == _settings(ctx.ws, ctx.log)
+    follows = may_follow(ctx.ws, made, ctx.as_of, ctx.log.window[0])
+    return blind and fits and follows and is_sound(ctx.run, earlier)
 
 
-def _begun(job: SequenceJob, epochs: float, weights: SequenceWeights, learned: AsOf) -> SequenceJob | None:
-    """A job for some of so many epochs, which begins at weights that were trained before a moment.
+def _begun(
+    job: SequenceJob, epochs: float, weights: SequenceWeights, learned: AsOf, rows: int
+) -> SequenceJob | None:
+    """A job for some of so many epochs, which begins at weights that so many rows before a moment taught.
 
     None where so much came since that nothing would be saved.
     """
-    share = share_of_epochs(job.sequences.day, learned)
+    share = share_of_epochs(job.sequences.day, learned, rows)
     return replace(job, epochs=epochs * share, begin=weights) if share < 1 else None
 
 

@@ -27,7 +27,7 @@ from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
 from freshet.storage.manifests import FromTransitions, ModelManifest
 from freshet.storage.training_budget import Trainings
-from freshet.storage.warm_starts import may_follow, origin, share_of_epochs
+from freshet.storage.warm_starts import begins_anew, is_sound, may_follow, origin, share_of_epochs
 from freshet.storage.workspace import TRAININGS, Workspace, version_of
 
 CODE = 5
@@ -117,6 +117,8 @@ def finetune(ctx: RunContext, tuner: Tuner, earlier: Artifact | None = None) -> 
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
     before = earlier if earlier is not None and _may_begin_at(ctx, tuner, earlier) else None
+    if before is not None and begins_anew(ModelManifest.of(before)):
+        before = None
     key = version_of(
         transitions=log.version,
         as_of=log.as_of,
@@ -134,17 +136,18 @@ def finetune(ctx: RunContext, tuner: Tuner, earlier: Artifact | None = None) -> 
         kept = ws.root / TRAININGS / key
         trainings = Trainings(run, step, ws.config.tuning)
         pending: list[AnswersPending] = []
-        begin = None if before is None else (before.path / _judged(before), _tuned_before(before))
-        begun: list[bool] = []
+        begin = None if before is None else _weights_of(before)
+        begun, learned = list[bool](), list[int]()
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
             job = _job(ctx, chosen, until, trainings.budget(name), kept / name)
             if begin is not None and chosen is not None:
-                share = share_of_epochs(chosen.day, begin[1])
+                share = share_of_epochs(chosen.day, *begin[1:])
                 job = replace(job, begin=Begin(begin[0], share) if share < 1 else None)
             begun.append(job.begin is not None)
+            learned.append(len(job.examples))
             if tuner.continues_models(job.mode):
-                begin = (folder / name, until)
+                begin = (folder / name, until, learned[-1])
             try:
                 report = tuner.tune(job, folder / name, run.progress("tuning"))
             except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
@@ -166,7 +169,7 @@ def finetune(ctx: RunContext, tuner: Tuner, earlier: Artifact | None = None) -> 
             inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
             examples=report.examples,
             base=report.base,
-            **origin(ws, before, begun=begun[0]),
+            **origin(ws, before, begun=begun[0], learned=learned[0], since=log.window[0]),
             **trainings.summary(),
         )
 
@@ -229,7 +232,8 @@ def _may_begin_at(ctx: RunContext, tuner: Tuner, earlier: Artifact) -> bool:
     made = ModelManifest.of(earlier)
     blind = made.tuned_before <= str(ctx.fitter.holdout.start)
     fits = tuner.continues_models(ctx.config.planner.mode) and _fits(made, _settings(ctx.ws, ctx.log))
-    return blind and fits and may_follow(ctx.ws, made, ctx.as_of)
+    follows = may_follow(ctx.ws, made, ctx.as_of, ctx.log.window[0])
+    return blind and fits and follows and is_sound(ctx.run, earlier)
 
 
 def _judged(model: Artifact) -> str:
@@ -237,8 +241,10 @@ def _judged(model: Artifact) -> str:
     return HOLDOUT_MODEL if (model.folder / HOLDOUT_MODEL).exists() else MODEL
 
 
-def _tuned_before(model: Artifact) -> AsOf:
-    return AsOf.parse(ModelManifest.of(model).tuned_before)
+def _weights_of(model: Artifact) -> tuple[Path, AsOf, int]:
+    """Folder of what was judged, the moment that it was tuned before, and the rows that it learned from."""
+    made = ModelManifest.of(model)
+    return model.path / _judged(model), AsOf.parse(made.tuned_before), made.learned
 
 
 def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
