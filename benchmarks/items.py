@@ -133,8 +133,7 @@ def _before(whole: teaching.TrainingData, moment: AsOf) -> teaching.TrainingData
     """The lessons of everything before a moment."""
     day = moment.day_number
     log, rows = whole.log.before(day), whole.rows.take(whole.rows.day < day)
-    vectors = np.hstack([whole.about.vectors, teaching.co_engagement(log, rows)])
-    return replace(whole, log=log, rows=rows, vectors=vectors, now=day)
+    return replace(whole, log=log, rows=rows, now=day)
 
 
 def _train(data: teaching.TrainingData, config: RankerConfig) -> Trained:

@@ -18,7 +18,7 @@ from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
-from freshet.stages.live.calibration import HISTORY, by_time, microseconds, running
+from freshet.stages.live.calibration import HISTORY, by_time, microseconds
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, INTERESTS, NOW, copied, refreshed, settings, workspace
@@ -158,13 +158,12 @@ def test_what_happens_at_a_transition_or_later_changes_nothing_in_its_score(
     queries = records([(moment - DAY, 1, 2, 0), (moment, 1, 2, 0)])
     queries = queries[queries["time"] >= START]
 
-    def scores(seen: np.ndarray) -> list[np.ndarray]:
-        return [ready.bonus(2, int(time)) for ready, time in _both(seen, queries)]
+    def scores(seen: np.ndarray) -> np.ndarray:
+        overlay = fresh()
+        lifts = np.empty((len(queries), len(overlay.weights), SIZE))
+        overlay.lifts_on_the_way(seen, queries, lifts)
+        return overlay.bounded(lifts)
 
     for one, other, third in zip(scores(ordered), scores(altered), scores(fewer), strict=True):
         assert np.array_equal(one, other)
         assert np.array_equal(one, third)
-
-
-def _both(seen: np.ndarray, queries: np.ndarray):
-    return zip(running(fresh(), seen, queries), queries["time"].tolist(), strict=True)

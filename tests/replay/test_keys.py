@@ -31,6 +31,7 @@ READ = {
     "prices.per_million_tokens": "costs are told at the prices of now",
     "prices.per_million_tokens_written": "costs are told at the prices of now",
     "prices.per_million_tokens_trained": "costs are told at the prices of now",
+    "retention.events_days": "models begin at random weights where the log drops days",
 }
 """By key that decides no part of a release: what of a replay it decides."""
 

@@ -64,7 +64,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     )
     ws = workspace(root / "ws", settings(cut, extra=EXTRA))
     with pytest.MonkeyPatch.context() as patch:  # here it is asked what content does, not whether it pays
-        patch.setattr(fusion, "_content_margin", lambda *_: (-1.0, -2.0, -0.5))
+        patch.setattr(fusion, "_content_margin", lambda *_: ((-1.0, -2.0, -0.5), {}))
         refreshed(ws)
         pipeline.refresh(ws)
     recommender, state = serve(ws, root / "state")

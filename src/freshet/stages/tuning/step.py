@@ -30,7 +30,7 @@ from freshet.storage.training_budget import Trainings
 from freshet.storage.warm_starts import begins_anew, is_sound, may_follow, origin, share_of_epochs
 from freshet.storage.workspace import TRAININGS, Workspace, version_of
 
-CODE = 5
+CODE = 4
 
 ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
