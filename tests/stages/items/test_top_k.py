@@ -58,3 +58,17 @@ def test_numbers_and_log_probabilities_are_those_of_a_whole_sort(
     wanted, wanted_logp = expected(scores, start, interests, hidden, count)
     assert np.array_equal(numbers, wanted)
     np.testing.assert_allclose(logp, wanted_logp, rtol=2e-6, atol=2e-5)
+
+
+def test_scores_far_from_zero_lose_nothing_of_the_log_probabilities() -> None:
+    beforehand = np.array([4096.0, 4086.0], np.float32)
+    _, logp = best_per_interest(
+        np.zeros((2, 0), np.float32),
+        np.zeros(0, np.float32),
+        beforehand,
+        np.array([0, 2], np.int64),
+        np.zeros(1, np.int64),
+        np.zeros(0, np.int64),
+        2,
+    )
+    np.testing.assert_allclose(logp[0], [-np.log1p(np.exp(-10)), -10 - np.log1p(np.exp(-10))], rtol=0, atol=1e-6)

@@ -66,9 +66,11 @@ def _best_of_interests(embedding, state, beforehand, start, interests, hidden, c
             _hide(scores, first, numbers[earlier])  # where an interest is asked for twice
         places = _places_of_best(scores, count)
         if len(places):
-            whole = scores[places[0]] + np.float32(np.log(_odds(scores, scores[places[0]])))
+            highest = scores[places[0]]
+            # in float64: beside a large score float32 rounds the log-probability off
+            whole = np.float64(highest) + np.log(np.float64(_odds(scores, highest)))
             for j in range(len(places)):
-                numbers[row, j], logp[row, j] = first + places[j], scores[places[j]] - whole
+                numbers[row, j], logp[row, j] = first + places[j], np.float64(scores[places[j]]) - whole
     return numbers, logp
 
 
