@@ -4,39 +4,79 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from freshet.cli import demo_command, demo_visit
-from freshet.core.errors import NotServing
+from freshet.core.errors import MissingExtra, NotServing
+
+
+class Silent:
+    """A service that takes the question and says nothing."""
+
+    def __init__(self, server: socket.socket) -> None:
+        self._server = server
+
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.getsockname()[1]}"
 
 
 @pytest.fixture
-def silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that takes the question and says nothing."""
-
-    @contextmanager
-    def service(_: object) -> Iterator[str]:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-    monkeypatch.setattr(demo_visit, "_service", service)
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Silent]:
     monkeypatch.setattr(demo_visit, "PATIENCE", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield Silent(server)
 
 
-@pytest.mark.usefixtures("silent")
-def test_no_answer_is_no_bug(tmp_path: object) -> None:
+def test_no_answer_is_no_bug(silent: Silent) -> None:
     with pytest.raises(NotServing, match="did not answer within"):
-        demo_visit.visit(tmp_path, ["i1"])  # type: ignore[arg-type]
+        demo_visit.visit(silent, ["i1"], 1)  # type: ignore[arg-type]
 
 
-@pytest.mark.usefixtures("silent")
-def test_the_demo_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demo_goes_on(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("freshet.inspect.busiest_items", lambda *_: {0: ["i1"]})
     explained = SimpleNamespace(provenance=SimpleNamespace(interests=""), asked=[SimpleNamespace(id=0)])
-    seen = demo_command._visit(SimpleNamespace(say=said.append), SimpleNamespace(root="shop"), explained)  # type: ignore[arg-type]
+    seen = demo_command._visit(
+        SimpleNamespace(say=said.append), SimpleNamespace(root="shop"), explained, 1, silent
+    )  # type: ignore[arg-type]
     assert seen is None
     assert "did not answer" in said[-1]
+
+
+def test_an_answer_of_another_release_is_none(silent: Silent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_visit, "_post", lambda *_: {"release": 1})
+    with pytest.raises(NotServing, match="from release 1, not from 2"):
+        demo_visit.visit(silent, ["i1"], 2)  # type: ignore[arg-type]
+
+
+def _workspace(folder: Path, current: object) -> SimpleNamespace:
+    return SimpleNamespace(root=folder, releases=SimpleNamespace(current=lambda: current))
+
+
+def test_a_service_that_does_not_come_up_is_no_bug(tmp_path: Path) -> None:
+    with (
+        demo_visit.Service(_workspace(tmp_path / "nothing", 1), print) as service,  # type: ignore[arg-type]
+        pytest.raises(NotServing, match="did not come up"),
+    ):
+        service.url()
+
+
+def test_without_a_release_nothing_is_started(tmp_path: Path) -> None:
+    with demo_visit.Service(_workspace(tmp_path, None), print) as service:  # type: ignore[arg-type]
+        pass
+    assert service._process is None
+    assert not service._starting.is_alive()
+
+
+def test_without_the_service_the_demo_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_visit, "is_installed", lambda: False)
+    with (
+        demo_visit.Service(_workspace(tmp_path, 1), print) as service,  # type: ignore[arg-type]
+        pytest.raises(MissingExtra, match="not installed"),
+    ):
+        service.url()

@@ -27,10 +27,11 @@ from freshet.core.urls import location
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from freshet.cli.demo_visit import Visit
+    from freshet.cli.demo_visit import Service, Visit
     from freshet.cli.screen import Screen
     from freshet.inspect import Diff, Explanation
     from freshet.storage.ledger import Record
+    from freshet.storage.releases import Release
     from freshet.storage.workspace import Workspace
 
 BEHIND = 4
@@ -121,46 +122,64 @@ def _settings(
 
 
 def _run_loop(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], simulated: bool) -> Demo:
-    from freshet import inspect, operations, pipeline
-    from freshet.report import write_report
+    from freshet import operations, pipeline
+    from freshet.cli import demo_visit
     from freshet.stages.events.step import latest
 
     ws = _workspace(screen, folder, chosen)
     operations.import_log(ws, datetime.now(UTC))
     moment = latest(ws).minus(BEHIND)
     screen.say(f"--- as of {moment}: counts are served first, then what models add to them")
-    try:
-        first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
-    except GateFailed as failed:
-        screen.say(f"{failed}")
-        screen.say("--- a model that fails its gate is not used: the demo goes on with plain counts")
-        ws = _workspace(screen, folder, {**chosen, "planner": {"kind": "counts"}})
-        first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
-    screen.say(f"--- {BEHIND} days later, as of {latest(ws)}: the fast path alone")
-    second = pipeline.refresh(ws)
-    current = ws.releases.current()
-    assert current is not None
+    with demo_visit.Service(ws, screen.say) as service:
+        try:
+            first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
+        except GateFailed as failed:
+            screen.say(f"{failed}")
+            screen.say("--- a model that fails its gate is not used: the demo goes on with plain counts")
+            ws = _workspace(screen, folder, {**chosen, "planner": {"kind": "counts"}})
+            first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
+        screen.say(f"--- {BEHIND} days later, as of {latest(ws)}: the fast path alone")
+        second = pipeline.refresh(ws)
+        current = ws.releases.current()
+        assert current is not None
+        return _found(screen, ws, simulated, (first, second), current, service)
+
+
+def _found(
+    screen: Screen,
+    ws: Workspace,
+    simulated: bool,
+    runs: tuple[Record, Record],
+    current: Release,
+    service: Service,
+) -> Demo:
+    """What the two runs changed, an answer of the service to it, and the report."""
+    from freshet import inspect
+    from freshet.report import write_report
+
     before = current.number if current.previous is None else current.previous
     counts, models = ws.releases.get(ws.releases.numbers()[0]), ws.releases.get(before)
     by_models = None if counts.table == models.table else inspect.compare(ws, counts.number, before)
     changed = inspect.compare(ws, before, current.number)
     longest = max((row.context for row in changed.most), key=len, default=())
     explained = inspect.explain(ws, [str(name.id) for name in longest])
-    visit = _visit(screen, ws, explained)
-    page = write_report(ws, folder / "report.html")
-    return Demo(folder, simulated, first, second, by_models, changed, explained, visit, page)
+    visit = _visit(screen, ws, explained, current.number, service)
+    page = write_report(ws, ws.root / "report.html")
+    return Demo(ws.root, simulated, *runs, by_models, changed, explained, visit, page)
 
 
-def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | None:
+def _visit(
+    screen: Screen, ws: Workspace, explained: Explanation, release: int, service: Service
+) -> Visit | None:
     """Somebody who comes from the explained context, served over HTTP."""
     from freshet.cli import demo_visit
     from freshet.inspect import busiest_items
 
-    screen.say("--- serving the second release over HTTP")
+    screen.say(f"--- asking the service, which is to answer from release {release}")
     items = busiest_items(ws, explained.provenance.interests)
     engaged = [items[interest.id][0] for interest in explained.asked]
     try:
-        return demo_visit.visit(ws.root, engaged)
+        return demo_visit.visit(service, engaged, release)
     except (MissingExtra, NotServing) as error:  # releases and report are there all the same
         screen.say(f"{error.message}: {error.hint}")
         return None

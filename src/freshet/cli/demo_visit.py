@@ -1,15 +1,15 @@
-"""The end of the demo: the release is served and asked what may come next for somebody with a history."""
+"""The demo's service: serves from the first release on, and is asked at the end what may come next."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
+from threading import Event, Thread
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
@@ -19,9 +19,13 @@ from freshet.core.escaping import visible
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from freshet.storage.workspace import Workspace
+
 INTERESTS, ITEMS = 3, 3
 PATIENCE = 180.0
 """Seconds for an answer, the first one of the process."""
+LOOK_EVERY = 0.2
+"""Seconds from one look at what is published, or served, to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +36,113 @@ class Visit:
     answer: dict[str, Any]
 
 
-def visit(folder: Path, items: Sequence[str]) -> Visit:
-    """Serve a workspace with the real service, and ask what comes next for somebody with a history.
+class Service:
+    """The real service as a process of its own: it serves from the first release on, whatever still trains.
+
+    It starts in a thread, by itself, so that whoever makes the releases need not wait for it.
+
+    Args:
+        say: is told the address once the service answers.
+    """
+
+    def __init__(self, ws: Workspace, say: Callable[[str], None]) -> None:
+        self._ws, self._say = ws, say
+        self._process: subprocess.Popen[str] | None = None
+        self._url = ""
+        self._over = Event()
+        self._starting = Thread(target=self._start, name="demo service", daemon=True)
+
+    def __enter__(self) -> Service:
+        if is_installed():
+            self._starting.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._process is not None:
+            self._process.terminate()
+        if self._starting.is_alive():
+            self._starting.join(PATIENCE)
+        if self._process is not None:
+            self._process.__exit__(None, None, None)  # waits, and closes its pipe
+
+    def url(self) -> str:
+        """Its address, once it answers.
+
+        Raises:
+            MissingExtra: the service is not installed.
+            NotServing: it did not come up.
+        """
+        if not is_installed():
+            raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
+        self._starting.join(PATIENCE)
+        if not self._url:
+            raise NotServing(
+                "the service did not come up", hint=f"`freshet serve -w {self._ws.root}` says what is wrong"
+            )
+        return self._url
+
+    def _start(self) -> None:
+        while self._ws.releases.current() is None:
+            if self._over.wait(LOOK_EVERY):
+                return
+        command = [
+            sys.executable,
+            "-m",
+            "freshet",
+            "serve",
+            "-w",
+            str(self._ws.root),
+            "--port",
+            "0",
+            "--json",
+        ]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self._process = process
+        if self._over.is_set():
+            process.terminate()
+        assert process.stdout is not None
+        self._url = _url_in(process.stdout.readline())
+        if self._url:
+            self._say(f"--- served from now on at {self._url}, whatever still trains")
+
+
+def _url_in(line: str) -> str:
+    """The address in what a service says when it listens; '' where it says something else."""
+    try:
+        return str(json.loads(line).get("url", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def is_installed() -> bool:
+    """Whether there is a service to start."""
+    return find_spec("fastapi") is not None and find_spec("uvicorn") is not None
+
+
+def visit(service: Service, items: Sequence[str], release: int) -> Visit:
+    """Ask the service what comes next for somebody with a history.
 
     A user who is made up must not get into the log, so the history is part of the question.
 
     Args:
         items: ids of what they engaged, oldest first.
+        release: that is to answer: the service opens it soon after it was published.
 
     Raises:
         MissingExtra: the service is not installed.
-        NotServing: it did not come up, or did not answer.
+        NotServing: it did not come up, did not answer, or still answers from another release.
     """
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
-        raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
-    with _service(folder) as url:
-        question = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
-        return Visit(tuple(items), _post(f"{url}/v1/explore", question))
+    url, end = service.url(), monotonic() + PATIENCE
+    question = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
+    while (answer := _post(f"{url}/v1/explore", question))["release"] != release:
+        if monotonic() > end:
+            raise NotServing(
+                f"the service answers from release {answer['release']}, not from {release}",
+                hint="`freshet history` tells what was published, /v1/releases what is served",
+            )
+        sleep(LOOK_EVERY)
+    return Visit(tuple(items), answer)
 
 
 def show(console: Console, found: Visit) -> None:
@@ -63,23 +157,6 @@ def show(console: Console, found: Visit) -> None:
         shown = [f"{item['title'] or item['id']} ({item['reason']})" for item in recommended["items"]]
         if shown:
             console.print(visible(f"   to show: {', '.join(shown)}", lines=False), soft_wrap=True)
-
-
-@contextmanager
-def _service(folder: Path) -> Iterator[str]:
-    """The service as a process of its own, on a free port, until the block ends; gives its address."""
-    command = [sys.executable, "-m", "freshet", "serve", "-w", str(folder), "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            if not line.startswith("{") or "url" not in (document := json.loads(line)):
-                raise NotServing(
-                    "the service did not come up", hint=f"`freshet serve -w {folder}` says what is wrong"
-                )
-            yield document["url"]
-        finally:
-            process.terminate()
 
 
 def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:

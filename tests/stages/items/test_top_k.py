@@ -71,4 +71,6 @@ def test_scores_far_from_zero_lose_nothing_of_the_log_probabilities() -> None:
         np.zeros(0, np.int64),
         2,
     )
-    np.testing.assert_allclose(logp[0], [-np.log1p(np.exp(-10)), -10 - np.log1p(np.exp(-10))], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        logp[0], [-np.log1p(np.exp(-10)), -10 - np.log1p(np.exp(-10))], rtol=0, atol=1e-6
+    )

@@ -45,34 +45,41 @@ def user_scores(recent, excluded, bonus, logits, planned, share, near, row, user
     size = len(excluded)
     out = np.zeros((6, size))
     count = _count_score(recent, excluded, *arrays[:14])
-    out[0] = count
-    out[3] = count
+    _copy(count, out[0])
+    _copy(count, out[3])
     if recent[-1] >= 0 and len(weights):
         mixed = np.empty(size)
         for i in range(size):
             mixed[i] = 0.0 if excluded[i] else weights[0] * count[i]
         place = 1
         if planned:
-            out[1] = _planner_score(recent, np.exp(count), *arrays[14:])
+            _copy(_planner_score(recent, np.exp(count), *arrays[14:]), out[1])
             mixed += weights[place] * out[1]
             place += 1
         if len(logits):
-            out[2] = masked_log_softmax(logits, excluded)
+            _copy(masked_log_softmax(logits, excluded), out[2])
             for i in range(size):
                 mixed[i] += 0.0 if excluded[i] else weights[place] * out[2, i]
         if len(near):
             mixed += near
-        out[3] = masked_log_softmax(mixed, excluded)
+        _copy(masked_log_softmax(mixed, excluded), out[3])
     elif len(near):
-        out[3] = masked_log_softmax(share * count + near, excluded)
+        _copy(masked_log_softmax(share * count + near, excluded), out[3])
     if row >= 0:
-        out[5] = _own_score(row, np.exp(count), users)
+        _copy(_own_score(row, np.exp(count), users), out[5])
         both = np.empty(size)
         for i in range(size):
             both[i] = 0.0 if excluded[i] else users[3][0] * out[3, i] + users[3][1] * out[5, i]
-        out[3] = masked_log_softmax(both, excluded)
-    out[4] = masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3]
+        _copy(masked_log_softmax(both, excluded), out[3])
+    _copy(masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3], out[4])
     return out
+
+
+@njit(cache=True, nogil=True)
+def _copy(values, into):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """Copy (N,) values: numba takes seconds to compile an assignment to a slice, for its error message."""
+    for i in range(len(values)):
+        into[i] = values[i]
 
 
 @njit(cache=True, nogil=True)

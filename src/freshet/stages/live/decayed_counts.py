@@ -56,7 +56,8 @@ def add(transitions, latest, half_lives, since, popular, after, seats, cap, esta
         for p in range(rows):
             passed = (time - since[p]) / half_lives[p]
             if passed > FAR:
-                popular[p] *= 2.0**-passed
+                for s in range(interests):  # in a loop: numba takes two seconds to compile `popular[p] *=`
+                    popular[p, s] *= 2.0**-passed
                 since[p], passed = time, 0.0
             popular[p, successor] += weight * 2.0**passed
         if 0 <= last < len(after):
@@ -138,5 +139,7 @@ def lifts_on_the_way(transitions, queries, clock, counts, light, usual, bounds, 
             lifts(
                 behind[row], now, half_lives, since, popular, after, usual[0], usual[1], pseudo, limit, found
             )
-            out[row] = found
+            for part_of in range(out.shape[1]):
+                for s in range(out.shape[2]):
+                    out[row, part_of, s] = found[part_of, s]
     return clock

@@ -162,10 +162,11 @@ def _decide(day, own, given, sums, state, trusted, kept):  # type: ignore[no-unt
     # sums are as of the landmark `since`: what comes later is added larger
     short, long = 0.5 ** ((day - since[0]) / half_life), 0.5 ** ((day - since[0]) / (LONG * half_life))
     if day - since[0] > FAR * half_life:
-        fresh[0] *= short
-        old[0] *= short
-        fresh[1] *= long
-        old[1] *= long
+        for s in range(len(trusted)):  # in a loop: numba takes two seconds to compile `fresh[0] *= short`
+            fresh[0, s] *= short
+            old[0, s] *= short
+            fresh[1, s] *= long
+            old[1, s] *= long
         fresh_pairs *= np.float32(short)
         pairs *= np.float32(long)
         since[0], short, long = day, 1.0, 1.0

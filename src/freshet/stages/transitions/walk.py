@@ -44,7 +44,8 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, starts, en
         starts[time[i] // DAY - first_day + 1] += emit[i]
     for day in range(1, len(starts)):
         starts[day] += starts[day - 1]
-    ends[:] = starts
+    for day in range(len(starts)):  # arrays are copied in loops: numba takes a second to compile each slice
+        ends[day] = starts[day]
     # last: (N,) when this user last engaged each interest; history: their distinct interests, latest first
     history = np.empty(len(last), np.int16)
     length = 0
@@ -81,8 +82,10 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, starts, en
                     out_recent[first, RECENT - 1 - j] = history[j]
                 out_known[first, history[j] >> 3] |= np.uint8(128 >> (history[j] & 7))
             for i in range(first + 1, found):
-                out_recent[i] = out_recent[first]
-                out_known[i] = out_known[first]
+                for j in range(RECENT):
+                    out_recent[i, j] = out_recent[first, j]
+                for j in range(width):
+                    out_known[i, j] = out_known[first, j]
 
         size = end - start
         order = alone  # most steps hold one interest
