@@ -61,3 +61,13 @@ def test_a_file_that_has_just_changed_is_not_remembered(tmp_path: Path) -> None:
     path.write_text("one")
     assert [remembered(path, reads) for _ in range(2)] == ["one"] * 2
     assert reads.count == 2
+
+
+def test_what_was_written_here_is_not_read_again_until_it_changes(tmp_path: Path) -> None:
+    path, reads = tmp_path / "file", Reads()
+    path.write_text("one")
+    checksums.wrote(path, reads, "one")
+    assert remembered(path, reads) == "one"
+    assert reads.count == 0
+    path.write_text("other")
+    assert remembered(path, reads) == "other"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,7 +33,7 @@ def remembered(path: Path, compute: Callable[[Path], str]) -> str:
     file system's clock would not show.
     """
     found = path.stat()
-    state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    state = _state(found)
     known = _known.get((path, compute))
     if known is not None and known[0] == state:
         return known[1]
@@ -41,6 +42,15 @@ def remembered(path: Path, compute: Callable[[Path], str]) -> str:
     if settled:
         _known[path, compute] = (state, value)
     return value
+
+
+def wrote(path: Path, compute: Callable[[Path], str], value: str) -> None:
+    """Remember the checksum of a file that this process has just written, and that nobody else knows yet."""
+    _known[path, compute] = (_state(path.stat()), value)
+
+
+def _state(found: os.stat_result) -> _State:
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def forget() -> None:

@@ -16,6 +16,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,8 @@ from freshet.storage.permissions import file_mode, folder_mode, narrow, their_um
 
 PART = ".part"
 """How names of files end that are being written."""
+SYNCS = 8
+"""Files that are forced to the disk at once."""
 
 _LONGEST = 50
 """Characters of a file's name that its name aside repeats: names of 255 bytes must have one, too."""
@@ -125,10 +128,11 @@ def move_file(aside: Path, path: Path) -> None:
 def sync_all(paths: Iterable[Path]) -> None:
     """Force finished files and their folders to the disk, which together costs little more than one."""
     paths = list(paths)
-    for path in paths:
-        sync(path)
-    for folder in sorted({path.parent for path in paths} | {path.parent.parent for path in paths}):
-        sync(folder)
+    with ThreadPoolExecutor(SYNCS) as pool:  # the disk takes several at once in the time of one
+        for _ in pool.map(sync, paths):
+            pass
+        for _ in pool.map(sync, {path.parent for path in paths} | {path.parent.parent for path in paths}):
+            pass
 
 
 def move_folder(draft: Path, final: Path) -> None:
@@ -164,13 +168,18 @@ def set_aside(root: Path, path: Path) -> None:
     sync(path.parent)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder and what is missing above it, entries forced to the disk; what is made is private."""
+def make_folder(path: Path, *, synced: bool = True) -> None:
+    """Make a folder and what is missing above it, entries forced to the disk; what is made is private.
+
+    Args:
+        synced: False = the caller forces the folder's own entry to the disk, with others (`sync_all`).
+    """
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(mode=folder_mode(), exist_ok=True)
         narrow(path)
-        sync(path.parent)
+        if synced:
+            sync(path.parent)
 
 
 def sync(path: Path) -> None:

@@ -69,8 +69,9 @@ def read_engagements(
     wanted = None if users is None else np.unique(users)
     parts = [(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int32))]
     if days:
-        with item_events(days, positive_sql, ids) as db:
-            found = db.sql('SELECT "user" AS u, epoch_us("time") AS t, item AS i FROM engaged')
+        with item_events(days, positive_sql, ids) as events:
+            query = f'SELECT "user" AS u, epoch_us("time") AS t, item AS i FROM {events.engaged}'
+            found = events.db.sql(query)
             parts += [_part(batch, wanted) for batch in found.to_arrow_reader(BATCH)]
     user, time, item = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     order = np.lexsort((item, time, user))

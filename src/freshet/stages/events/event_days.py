@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from freshet.core.errors import ArtifactError
 from freshet.core.time import DAY, date_of
 from freshet.stages.events.parquet_files import COMPRESSION, Checksum, checksum_of
-from freshet.storage.checksums import remembered
+from freshet.storage.checksums import remembered, wrote
 from freshet.storage.durable import make_folder, sync_all
 from freshet.storage.permissions import narrow
 
@@ -112,9 +112,10 @@ def _write_day(
         aside.unlink()  # a snapshot may name the one that is there, by its very length
         return kept
     size = aside.stat().st_size
-    make_folder(path.parent)
+    make_folder(path.parent, synced=False)  # `sync_all` does it, once for all days
     narrow(aside)
     aside.replace(path)  # over one that is there already, which is damaged
+    wrote(path, checksum_of, checksum)
     return DayFile(day, path, rows, checksum, size)
 
 

@@ -63,15 +63,15 @@ def engagements(days: Sequence[Path], positive_sql: str, ids: Sequence[str]) -> 
         InputError: a day can't be read.
         ConfigError: the positive rule does not fit the columns.
     """
-    with item_events(days, positive_sql, ids) as db:
-        rows = db.execute(
+    with item_events(days, positive_sql, ids) as events:
+        rows = events.db.execute(
             'SELECT (dense_rank() OVER (ORDER BY "user") - 1)::BIGINT AS who, '
             'epoch_us("time")::BIGINT AS time, item AS number '
-            "FROM (SELECT DISTINCT * FROM engaged) ORDER BY who, time, number"
+            f"FROM (SELECT DISTINCT * FROM {events.engaged}) ORDER BY who, time, number"
         ).fetchnumpy()
-        seen = db.execute(
+        seen = events.db.execute(
             f'SELECT item AS number, min(epoch_us("time")::BIGINT // {DAY})::INTEGER AS first '
-            "FROM named GROUP BY item"
+            f"FROM {events.named} GROUP BY item"
         ).fetchnumpy()
     first = np.full(len(ids), UNSEEN, np.int32)
     first[np.asarray(seen["number"])] = np.asarray(seen["first"])
