@@ -1,6 +1,6 @@
 # Everything runs in .venv, made on first use. Needs Python 3.11 or newer: nothing else, no GPU.
 #
-#   make demo                                     the loop on a simulated world: about three minutes
+#   make demo                                     the loop on a simulated world: a minute and a half
 #   make demo EVENTS=log.parquet ITEMS=items.parquet POSITIVE="value >= 7"     the same on your log
 #   make test                                     the whole test suite, on all cores
 #   make test-unit                                what neither trains nor starts processes: about two minutes

@@ -23,9 +23,19 @@ if TYPE_CHECKING:
 
 INTERESTS, ITEMS = 3, 3
 PATIENCE = 180.0
-"""Seconds for an answer, the first one of the process."""
+"""Seconds for the service to come up, open the newest release and answer, once the releases are made."""
+MOMENT = 0.1
+"""Seconds that a question gets at least."""
 LOOK_EVERY = 0.2
 """Seconds from one look at what is published, or served, to the next."""
+SERVE = """
+from freshet.cli import main
+from freshet.http.workers import end_with_parent
+
+end_with_parent()
+main()
+"""
+"""`freshet`, which ends when the process that started it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,8 @@ class Visit:
 class Service:
     """The real service as a process of its own: it serves from the first release on, whatever still trains.
 
-    It starts in a thread, by itself, so that whoever makes the releases need not wait for it.
+    A thread starts it, so that whoever makes the releases need not wait for it. It ends with the block, and
+    where this process is killed.
 
     Args:
         say: is told the address once the service answers.
@@ -48,7 +59,7 @@ class Service:
     def __init__(self, ws: Workspace, say: Callable[[str], None]) -> None:
         self._ws, self._say = ws, say
         self._process: subprocess.Popen[str] | None = None
-        self._url = ""
+        self._url = self._trouble = ""
         self._over = Event()
         self._starting = Thread(target=self._start, name="demo service", daemon=True)
 
@@ -62,12 +73,18 @@ class Service:
         if self._process is not None:
             self._process.terminate()
         if self._starting.is_alive():
-            self._starting.join(PATIENCE)
+            self._starting.join()  # it reads until the process ends
         if self._process is not None:
-            self._process.__exit__(None, None, None)  # waits, and closes its pipe
+            self._process.wait()
+            for pipe in (self._process.stdin, self._process.stdout):
+                if pipe is not None:
+                    pipe.close()
 
-    def url(self) -> str:
+    def url(self, until: float) -> str:
         """Its address, once it answers.
+
+        Args:
+            until: when to give up, by `time.monotonic`.
 
         Raises:
             MissingExtra: the service is not installed.
@@ -75,36 +92,33 @@ class Service:
         """
         if not is_installed():
             raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
-        self._starting.join(PATIENCE)
+        self._starting.join(max(0.0, until - monotonic()))
         if not self._url:
+            why = f": {self._trouble}" if self._trouble else ""
             raise NotServing(
-                "the service did not come up", hint=f"`freshet serve -w {self._ws.root}` says what is wrong"
+                f"the service did not come up{why}",
+                hint=f"`freshet serve -w {self._ws.root}` says what is wrong",
             )
         return self._url
 
     def _start(self) -> None:
-        while self._ws.releases.current() is None:
+        while self._ws.releases.pointer() is None:
             if self._over.wait(LOOK_EVERY):
                 return
-        command = [
-            sys.executable,
-            "-m",
-            "freshet",
-            "serve",
-            "-w",
-            str(self._ws.root),
-            "--port",
-            "0",
-            "--json",
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        command = [sys.executable, "-c", SERVE, "serve", "-w", str(self._ws.root), "--port", "0", "--json"]
+        pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nothing, text=True)
+        except OSError as error:  # no memory, no more processes
+            self._trouble = str(error)
+            return
         self._process = process
         if self._over.is_set():
             process.terminate()
         assert process.stdout is not None
         self._url = _url_in(process.stdout.readline())
         if self._url:
-            self._say(f"--- served from now on at {self._url}, whatever still trains")
+            self._say(f"--- served at {self._url} until the demo ends, whatever still trains")
 
 
 def _url_in(line: str) -> str:
@@ -131,18 +145,19 @@ def visit(service: Service, items: Sequence[str], release: int) -> Visit:
 
     Raises:
         MissingExtra: the service is not installed.
-        NotServing: it did not come up, did not answer, or still answers from another release.
+        NotServing: it did not come up, did not open the release, or did not answer.
     """
-    url, end = service.url(), monotonic() + PATIENCE
-    question = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
-    while (answer := _post(f"{url}/v1/explore", question))["release"] != release:
-        if monotonic() > end:
+    until = monotonic() + PATIENCE
+    url = service.url(until)
+    while (serving := _asked(f"{url}/readyz", until).get("release")) != release:
+        if monotonic() > until:
             raise NotServing(
-                f"the service answers from release {answer['release']}, not from {release}",
-                hint="`freshet history` tells what was published, /v1/releases what is served",
+                f"the service still answers from release {serving}, not from {release}",
+                hint="`freshet history` tells what was published, `freshet doctor` whether it is whole",
             )
         sleep(LOOK_EVERY)
-    return Visit(tuple(items), answer)
+    question = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
+    return Visit(tuple(items), _asked(f"{url}/v1/explore", until, question))
 
 
 def show(console: Console, found: Visit) -> None:
@@ -159,10 +174,12 @@ def show(console: Console, found: Visit) -> None:
             console.print(visible(f"   to show: {', '.join(shown)}", lines=False), soft_wrap=True)
 
 
-def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:
-    body, kind = json.dumps(content).encode(), {"Content-Type": "application/json"}
+def _asked(url: str, until: float, content: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The answer to a GET, or to a POST of some content."""
+    body = None if content is None else json.dumps(content).encode()
     try:
-        with urlopen(Request(url, body, kind), timeout=PATIENCE) as reply:
+        request = Request(url, body, {"Content-Type": "application/json"})
+        with urlopen(request, timeout=max(MOMENT, until - monotonic())) as reply:
             found = json.load(reply)
     except OSError as error:
         raise NotServing(

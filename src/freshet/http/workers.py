@@ -60,13 +60,18 @@ class WorkerSettings:
 def read_settings(source: TextIO = sys.stdin) -> WorkerSettings:
     """The settings of this worker; from now on it ends, as by SIGTERM, when its parent is gone."""
     found = WorkerSettings(**orjson.loads(source.readline()))
+    end_with_parent(source)
+    return found
 
-    def end_with_parent() -> None:
+
+def end_with_parent(source: TextIO = sys.stdin) -> None:
+    """From now on end, as by SIGTERM, when the other side of a pipe is closed: then the parent is gone."""
+
+    def wait() -> None:
         source.read()
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-    return found
+    threading.Thread(target=wait, name="parent", daemon=True).start()
 
 
 class _Worker:

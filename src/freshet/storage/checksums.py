@@ -45,7 +45,7 @@ def remembered(path: Path, compute: Callable[[Path], str]) -> str:
 
 
 def wrote(path: Path, compute: Callable[[Path], str], value: str) -> None:
-    """Remember the checksum of a file that this process has just written, and that nobody else knows yet."""
+    """Remember the checksum of a file that this process has just written, and forced to the disk."""
     _known[path, compute] = (_state(path.stat()), value)
 
 

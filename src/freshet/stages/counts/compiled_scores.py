@@ -77,7 +77,7 @@ def user_scores(recent, excluded, bonus, logits, planned, share, near, row, user
 
 @njit(cache=True, nogil=True)
 def _copy(values, into):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    """Copy (N,) values: numba takes seconds to compile an assignment to a slice, for its error message."""
+    """Copy (N,) values, in a loop: numba takes two seconds to compile an assignment to a slice."""
     for i in range(len(values)):
         into[i] = values[i]
 

@@ -82,6 +82,8 @@ def write_days(rows: pa.RecordBatchReader, root: Path, scratch: Path) -> list[Da
         for day, pieces in groupby(_by_day(rows), key=itemgetter(0))
     ]
     sync_all(day.path for day in written)  # nothing names them before the caller's commit
+    for day in written:
+        wrote(day.path, checksum_of, day.checksum)
     return written
 
 
@@ -115,7 +117,6 @@ def _write_day(
     make_folder(path.parent, synced=False)  # `sync_all` does it, once for all days
     narrow(aside)
     aside.replace(path)  # over one that is there already, which is damaged
-    wrote(path, checksum_of, checksum)
     return DayFile(day, path, rows, checksum, size)
 
 

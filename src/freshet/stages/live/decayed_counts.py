@@ -139,7 +139,7 @@ def lifts_on_the_way(transitions, queries, clock, counts, light, usual, bounds, 
             lifts(
                 behind[row], now, half_lives, since, popular, after, usual[0], usual[1], pseudo, limit, found
             )
-            for part_of in range(out.shape[1]):
+            for p in range(out.shape[1]):  # in a loop, as above
                 for s in range(out.shape[2]):
-                    out[row, part_of, s] = found[part_of, s]
+                    out[row, p, s] = found[p, s]
     return clock
