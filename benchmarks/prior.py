@@ -52,7 +52,8 @@ from freshet.simulator.world import truth
 from freshet.stages import counts, interests
 from freshet.stages.content import step as vectors
 from freshet.stages.content.format import FULL
-from freshet.stages.counts.fitter import CountFitter, Early, fitter_for
+from freshet.stages.counts.early import Early
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.transitions.step import part_of
 from freshet.storage.artifacts import committed
 from freshet.storage.ledger import Run

@@ -11,7 +11,7 @@ count scores of a fold come from half-lives, prior counts and weights that were 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from time import monotonic
 
@@ -34,6 +34,7 @@ from freshet.core.types import (
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.count_fit import NO_PRIOR, CountFit, CountFits, FeaturesOf
+from freshet.stages.counts.early import Early
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 from freshet.stages.counts.log_counts import LogCounts
 from freshet.stages.counts.mixture import FEWEST
@@ -46,28 +47,6 @@ MANY = 1024
 """Interests from which on memory decides how many held-out transitions weights are fitted on."""
 FIT_CELLS = 1 << 23
 """Those transitions times interests, at most: their features are in memory. 1,677 at 5,000 interests."""
-
-
-@dataclass(eq=False, slots=True)
-class Early:
-    """Sequence model and content from before the held-out windows, whose transitions they haven't seen.
-
-    Attributes:
-        sequence: logits of a sequence model; None without one.
-        content: vectors; None without them.
-        weighed: both, beside the counts of one moment: weighed by its `CountFitter` when that is first asked.
-        seconds: that opening and weighing took so far.
-    """
-
-    sequence: counts.SequenceLogits | None = None
-    content: ContentView | None = None
-    weighed: counts.Weighed | None = None
-    seconds: float = 0.0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is neither."""
-        return self.sequence is None and self.content is None
 
 
 class CountFitter:

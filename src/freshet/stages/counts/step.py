@@ -6,7 +6,7 @@ from freshet.core.ports import Planner
 from freshet.core.types import Fusion
 from freshet.run_context import RunContext
 from freshet.stages.content import step as vectors
-from freshet.stages.counts.fitter import Early
+from freshet.stages.counts.early import Early
 from freshet.stages.inference.step import PlannerAnswers
 from freshet.stages.sequence import step as sequences
 from freshet.storage.artifacts import Artifact

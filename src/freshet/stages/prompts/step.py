@@ -29,7 +29,7 @@ from freshet.core.types import (
 from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.content import step as vectors
-from freshet.stages.counts.fitter import Early
+from freshet.stages.counts.early import Early
 from freshet.stages.evidence.step import ChosenEvidence, earlier
 from freshet.stages.prompts.short_lists import KEPT, choose
 from freshet.stages.prompts.workspace_wording import TRAINED
