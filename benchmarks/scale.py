@@ -36,15 +36,20 @@ class Constant:
 
 OLD = "2026-11"
 HERE = "2026-11-29, load 8 to 27"
+ALONE = "2026-11-30, load 1.2 to 1.7"
 LOG_EVENT = Constant(15, "bytes/event in the log, zstd, short ids", "`wide.py`, 1 M events", HERE)
-COUNT_RATE = Constant(2.15e6, "events/s counted, 100 interests", "`transitions.py`, 100 M events", OLD)
+COUNT_RATE = Constant(
+    4.49e6, "events/s counted, 100 interests", "`transitions.py`, 100 M events", "2026-11-29, load 1.6 to 2.7"
+)
 RAY_COUNT = Constant(1.33, "processor µs/event counted by Ray workers", "`cluster.py`, 20 M events", HERE)
-ONE_MORE_DAY = Constant(5, "days' share that one more day costs (4 to 7)", "`transitions.py`", OLD)
+ONE_MORE_DAY = Constant(
+    4, "days' share that one more day costs (3 to 5)", "`transitions.py`", "2026-11-29, load 1.4 to 2.7"
+)
 TRANSITION = Constant(77, "bytes/transition in day files, 5,000 interests", "`wide.py`, 0.9 M", HERE)
-CHANGED = Constant(0.081, "of the rows' prompts changed by a refresh", "`refresh.py`, every 3 days", OLD)
+CHANGED = Constant(0.077, "of the rows' prompts changed by a refresh", "`refresh.py`, every 3 days", ALONE)
 OWN_TOKENS = Constant(26.7, "tokens/row that are read, with evidence", "`bulk_inference.py`", OLD)
 SENT_TOKENS = Constant(223, "tokens/prompt sent to a hosted model, 24 options", "`endpoint.py`", OLD)
-ANSWER = Constant(852, "processor µs/answer over HTTP (100 interests)", "`serving.py`", OLD)
+ANSWER = Constant(479, "processor µs/answer over HTTP (100 interests)", "`serving.py`", ALONE)
 LMDB_USER = Constant(705, "bytes/user, LMDB", "`state.py`, 1 M users", OLD)
 REDIS_USER = Constant(747, "bytes/user, Redis", "`state.py`, 30,000 users", OLD)
 LMDB_RATE = Constant(9_135, "durable events/s into one LMDB, batches of 2,000", "`state.py`, 1 M users", OLD)
