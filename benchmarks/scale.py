@@ -36,7 +36,7 @@ class Constant:
 
 OLD = "2026-11"
 HERE = "2026-11-29, load 8 to 27"
-ALONE = "2026-11-30, load 1.2 to 1.7"
+ALONE = "2026-11-30, nothing beside"
 LOG_EVENT = Constant(15, "bytes/event in the log, zstd, short ids", "`wide.py`, 1 M events", HERE)
 COUNT_RATE = Constant(
     4.49e6, "events/s counted, 100 interests", "`transitions.py`, 100 M events", "2026-11-29, load 1.6 to 2.7"

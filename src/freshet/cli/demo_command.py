@@ -142,10 +142,10 @@ def _run_loop(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], s
         second = pipeline.refresh(ws)
         current = ws.releases.current()
         assert current is not None
-        return _found(screen, ws, simulated, (first, second), current, service)
+        return _looked_at(screen, ws, simulated, (first, second), current, service)
 
 
-def _found(
+def _looked_at(
     screen: Screen,
     ws: Workspace,
     simulated: bool,

@@ -19,7 +19,7 @@ from freshet.storage.sql import connect, parquet
 class ItemEvents:
     """A connection, and what to write behind FROM there: relations (user, time, item) of events.
 
-    They are no views: DuckDB opens every file to make one, and again for each query of it.
+    They are no views: to make one, DuckDB opens every file, and a query opens it again.
 
     Attributes:
         named: every event; `item` is the number of a named item.
