@@ -269,6 +269,12 @@ def bucket_away(place: Place, server: Running, release: int) -> None:
         assert "Traceback" not in (place.folder / "laptop.log").read_text()
     finally:
         place.s3.start()
+
+    def is_back() -> bool:  # it listens before it can read its files
+        with place.start("laptop", "status") as said:
+            return said.wait(PATIENCE) == 0
+
+    until(is_back, server.process)
     assert place.does("laptop", "status")["release"]["number"] == release
 
 
